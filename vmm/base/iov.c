@@ -1,0 +1,67 @@
+#include "base/iov.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <glib.h>
+
+typedef enum
+{
+  IOV_READ,
+  IOV_WRITE,
+  IOV_FILL,
+} IovOperation;
+
+static size_t
+walk (const struct iovec *iov, unsigned n_iov, size_t offset, IovOperation operation,
+      uint8_t *buffer, int byte, size_t size)
+{
+  size_t done = 0;
+
+  for (unsigned i = 0; i < n_iov && done < size; i++)
+    {
+      if (offset >= iov[i].iov_len)
+        {
+          offset -= iov[i].iov_len;
+          continue;
+        }
+      uint8_t *piece = (uint8_t *) iov[i].iov_base + offset;
+      size_t length = MIN (iov[i].iov_len - offset, size - done);
+      offset = 0;
+      if (operation == IOV_READ)
+        memcpy (buffer + done, piece, length);
+      else if (operation == IOV_WRITE)
+        memcpy (piece, buffer + done, length);
+      else
+        memset (piece, byte, length);
+      done += length;
+    }
+  return done;
+}
+
+size_t
+iov_read (const struct iovec *iov, unsigned n_iov, size_t offset, void *buffer, size_t size)
+{
+  return walk (iov, n_iov, offset, IOV_READ, buffer, 0, size);
+}
+
+size_t
+iov_write (const struct iovec *iov, unsigned n_iov, size_t offset, const void *buffer, size_t size)
+{
+  return walk (iov, n_iov, offset, IOV_WRITE, (uint8_t *) buffer, 0, size);
+}
+
+size_t
+iov_fill (const struct iovec *iov, unsigned n_iov, size_t offset, int byte, size_t size)
+{
+  return walk (iov, n_iov, offset, IOV_FILL, NULL, byte, size);
+}
+
+size_t
+iov_size (const struct iovec *iov, unsigned n_iov)
+{
+  size_t total = 0;
+
+  for (unsigned i = 0; i < n_iov; i++)
+    total += iov[i].iov_len;
+  return total;
+}

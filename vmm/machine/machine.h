@@ -1,0 +1,88 @@
+#pragma once
+
+#include <stdbool.h>
+#include <glib.h>
+
+#include "config/vm-config.h"
+
+/* A whole machine on KVM: assembly from a VmConfig and its life cycle.
+ *
+ * Thread: every function is for the main thread, which runs the default GMainContext; vCPU threads report to it. Events are
+ * emitted on the main thread, after the state they speak of is in place.
+ */
+typedef struct Machine Machine;
+
+/* QEMU's RunState names are in machine_state_to_string (). */
+typedef enum
+{
+  MACHINE_STATE_PRELAUNCH,
+  MACHINE_STATE_RUNNING,
+  MACHINE_STATE_PAUSED,
+  MACHINE_STATE_SHUTDOWN,
+  MACHINE_STATE_INTERNAL_ERROR,
+  MACHINE_STATE_GUEST_PANICKED,
+  MACHINE_N_STATES
+} MachineState;
+
+typedef enum
+{
+  MACHINE_EVENT_STOP,
+  MACHINE_EVENT_RESUME,
+  MACHINE_EVENT_RESET,
+  MACHINE_EVENT_POWERDOWN, /* the power button was pressed for the guest */
+  MACHINE_EVENT_SHUTDOWN,
+  MACHINE_EVENT_GUEST_PANICKED,
+  MACHINE_N_EVENTS
+} MachineEvent;
+
+/* Why it reset or shut down, as in QMP's ShutdownCause. */
+typedef enum
+{
+  MACHINE_CAUSE_NONE,
+  MACHINE_CAUSE_HOST_QMP_QUIT,
+  MACHINE_CAUSE_HOST_QMP_SYSTEM_RESET,
+  MACHINE_CAUSE_HOST_SIGNAL,
+  MACHINE_CAUSE_GUEST_SHUTDOWN,
+  MACHINE_CAUSE_GUEST_RESET,
+  MACHINE_CAUSE_GUEST_PANIC,
+  MACHINE_CAUSE_HOST_ERROR,
+  MACHINE_N_CAUSES
+} MachineCause;
+
+typedef void (*MachineEventFunc) (Machine *machine, MachineEvent event, MachineCause cause,
+                                  void *opaque);
+
+/* config is copied. Opens every file and device; nothing runs yet. Errors name the option and the file. */
+Machine *machine_new (const VmConfig *config, GError **error);
+/* Stops the vCPUs and joins every thread. */
+void machine_free (Machine *machine);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Machine, machine_free)
+
+void machine_add_listener (Machine *machine, MachineEventFunc func, void *opaque);
+void machine_remove_listener (Machine *machine, MachineEventFunc func, void *opaque);
+
+/* Starts the vCPUs. */
+bool machine_start (Machine *machine, GError **error);
+
+const char *machine_get_name (const Machine *machine);
+MachineState machine_get_state (const Machine *machine);
+const char *machine_state_to_string (MachineState state); /* "running", "internal-error" */
+const char *machine_cause_to_string (MachineCause cause); /* "guest-shutdown", "host-qmp-quit" */
+/* True once the machine is over; *exit_status is then the process's (design: 0, 1 or 3). */
+bool machine_get_exit_status (const Machine *machine, int *exit_status);
+
+/* Pausing a paused machine and running a running one do nothing. Both have taken effect on return. Cannot be
+ * continued: internal error, shut down (error says so). */
+void machine_pause (Machine *machine);
+bool machine_cont (Machine *machine, GError **error);
+void machine_reset (Machine *machine, MachineCause cause);
+/* Presses the ACPI power button. */
+void machine_powerdown (Machine *machine);
+/* Ends the machine: SHUTDOWN is emitted, exit status 0. */
+void machine_quit (Machine *machine, MachineCause cause);
+
+/* Hands one connected socket to the SPICE server: one call a SPICE channel. Takes fd also on failure. Error when the machine
+ * has no display. */
+bool machine_add_spice_client (Machine *machine, int fd, bool skip_auth, GError **error);
+/* Writes what the screen shows now as a PNG (8 bits, RGB); written beside path, then renamed. */
+bool machine_screendump (Machine *machine, const char *path, GError **error);

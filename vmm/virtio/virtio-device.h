@@ -1,0 +1,62 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+#include "bus/guest-memory.h"
+#include "virtio/virtqueue.h"
+
+/* What every virtio device has, whatever its transport: feature negotiation, status, queues, config
+ * space and its generation (Virtual I/O Device 1.2, sections 2 and 4.1.4).
+ *
+ * Threads. Register accesses come from vCPU threads; queue notifications arrive on the device's own GMainContext (the main one for
+ * slow devices, one with a thread of its own for data-plane devices). One recursive-free mutex a device, held by this code around EVERY
+ * callback below, makes them exclusive; a device's own completions take it with virtio_device_lock (). No callback may block for
+ * the host's I/O except reset, which waits until nothing of the device touches guest memory any more.
+ */
+typedef struct VirtioDevice VirtioDevice;
+
+typedef struct VirtioDeviceType
+{
+  const char *name;   /* "virtio-blk" */
+  uint16_t id;        /* Virtual I/O Device 1.2, section 5 */
+  uint32_t pci_class; /* 24 bits: class, subclass, interface */
+  uint64_t features; /* besides VERSION_1, INDIRECT_DESC and EVENT_IDX, which every device offers */
+  unsigned max_queues; /* most queues that any instance has */
+  uint16_t queue_size; /* offered; a power of two */
+
+  /* Config space, little-endian bytes. offset + size is inside config_size given at creation. NULL: reads zero. */
+  void (*config_read) (void *opaque, uint32_t offset, void *buffer, uint32_t size);
+  void (*config_write) (void *opaque, uint32_t offset, const void *buffer, uint32_t size);
+  /* DRIVER_OK: virtio_device_get_queue () gives the enabled queues, features are final. */
+  void (*activate) (void *opaque);
+  /* The driver notified queue index (or several notifications were merged). Runs on the device's context. */
+  void (*notify) (void *opaque, unsigned index);
+  /* Back to the state after creation. After it returns the device holds no element and no pointer into guest memory. */
+  void (*reset) (void *opaque);
+} VirtioDeviceType;
+
+/* opaque is handed to the callbacks. context: where notify runs (NULL: the main context); a reference is taken. memory is borrowed.
+ * features: type->features less what this instance lacks. */
+VirtioDevice *virtio_device_new (const VirtioDeviceType *type, void *opaque, unsigned n_queues,
+                                 uint32_t config_size, uint64_t features, const GuestMemory *memory,
+                                 GMainContext *context);
+void virtio_device_free (VirtioDevice *device);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VirtioDevice, virtio_device_free)
+
+/* For completions that arrive outside a callback. */
+void virtio_device_lock (VirtioDevice *device);
+void virtio_device_unlock (VirtioDevice *device);
+
+/* Lock held. NULL when the queue is not enabled or the device not live (DRIVER_OK, not reset, not broken). */
+Virtqueue *virtio_device_get_queue (VirtioDevice *device, unsigned index);
+bool virtio_device_has_feature (const VirtioDevice *device, unsigned bit);
+const GuestMemory *virtio_device_get_memory (const VirtioDevice *device);
+
+/* Lock held. Interrupts for the queue if virtqueue_must_interrupt () says so; marks the device NEEDS_RESET if the queue broke. */
+void virtio_device_signal_queue (VirtioDevice *device, unsigned index);
+/* Lock held. Config changed: bumps the generation and interrupts (2.4, 2.5.1). */
+void virtio_device_signal_config (VirtioDevice *device);
+/* Lock held. The driver broke the protocol: DEVICE_NEEDS_RESET, counted and logged. */
+void virtio_device_fail (VirtioDevice *device, const char *format, ...) G_GNUC_PRINTF (2, 3);
