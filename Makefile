@@ -14,4 +14,4 @@ $(BUILD)/build.ninja: | packages
 	@meson setup $(BUILD) $(MESON_FLAGS)
 
 check: all
-	@meson test -C $(BUILD) --print-errorlogs
+	@python3 tests/check/check.py $(BUILD)

@@ -1,0 +1,99 @@
+"""Runs every test of the project: what `make check` and continuous integration call.
+
+Usage: check.py BUILD_FOLDER
+
+Stages, in this order, each a `meson test` of one build folder; a later stage runs also when an earlier one
+failed, so that one run tells everything:
+  lint, unit, integration, ui, guest   on BUILD_FOLDER (gcc)
+  unit                                 on BUILD_FOLDER-sanitize (clang, AddressSanitizer and UBSan, fuzz corpora)
+
+Both compilers build with warnings as errors. ALCOVE_CHECK_STAGES picks stages by name ("unit,sanitize"). Ends 0 only if no test
+failed and at least one ran. The last line is "N passed, N failed, N skipped".
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SANITIZE_ENVIRONMENT = {
+    # GLib and GTK keep some memory for the life of the process; leaks are looked for where the test itself ends clean.
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+COUNTED = {
+    "OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped",
+    "FAIL": "failed", "TIMEOUT": "failed", "ERROR": "failed", "INTERRUPT": "failed", "UNEXPECTEDPASS": "failed",
+}
+
+
+class Check:
+    def __init__(self, build):
+        self.build = pathlib.Path(build).absolute()
+        self.sanitize = self.build.with_name(self.build.name + "-sanitize")
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.problems = []
+        self.seconds = []
+
+    def run(self, *command, env=None):
+        return subprocess.run([str(word) for word in command], cwd=ROOT, env={**os.environ, **(env or {})}).returncode
+
+    def suite(self, build, suite, jobs, env=None):
+        log = f"check-{suite}"
+        status = self.run("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--logbase", log,
+                          "--num-processes", jobs, "--suite", suite, env=env)
+        results = build / "meson-logs" / f"{log}.json"
+        if not results.exists():
+            # meson writes no log when a suite has no test at all.
+            self.problems.append(f"{suite} in {build.name}: no test ran (meson ended {status})")
+            return
+        for line in results.read_text().splitlines():
+            test = json.loads(line)
+            outcome = COUNTED.get(test["result"], "failed")
+            self.counts[outcome] += 1
+            if outcome == "failed":
+                self.problems.append(f"{suite} in {build.name}: {test['name']}: {test['result']}")
+            elif outcome == "skipped":
+                print(f"check: skipped: {test['name']}")
+
+    def stage(self, name, action):
+        chosen = os.environ.get("ALCOVE_CHECK_STAGES")
+        if chosen and name not in chosen.split(","):
+            return
+        print(f"check: {name}", flush=True)
+        start = time.monotonic()
+        action()
+        self.seconds.append(f"{name} {time.monotonic() - start:.0f} s")
+
+    def stage_sanitize(self):
+        if not (self.sanitize / "build.ninja").exists():
+            status = self.run("meson", "setup", self.sanitize, "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                              "-Dbuildtype=debugoptimized", env={"CC": "clang"})
+            if status:
+                self.problems.append("sanitize: meson setup failed")
+                return
+        if self.run("ninja", "-C", self.sanitize, "--quiet"):
+            self.problems.append("sanitize: the clang build failed")
+            return
+        self.suite(self.sanitize, "unit", 2, env=SANITIZE_ENVIRONMENT)
+
+    def main(self):
+        self.stage("lint", lambda: self.suite(self.build, "lint", 2))
+        self.stage("unit", lambda: self.suite(self.build, "unit", 2))
+        self.stage("sanitize", self.stage_sanitize)
+        self.stage("integration", lambda: self.suite(self.build, "integration", 1))
+        self.stage("ui", lambda: self.suite(self.build, "ui", 1))
+        self.stage("guest", lambda: self.suite(self.build, "guest", 1))
+        print("check:", ", ".join(self.seconds))
+        for problem in self.problems:
+            print("check: FAILED:", problem)
+        ran = self.counts["passed"] + self.counts["failed"]
+        failed = max(self.counts["failed"], len(self.problems))
+        print(f"{self.counts['passed']} passed, {failed} failed, {self.counts['skipped']} skipped", flush=True)
+        return 1 if failed or not ran else 0
+
+
+sys.exit(Check(sys.argv[1]).main())
