@@ -1,0 +1,303 @@
+#include "config/vm-config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+G_DEFINE_QUARK (vm - config - error - quark, vm_config_error)
+
+static const char *const firmware_words[] = {
+  [VM_FIRMWARE_LINUX] = "linux",
+  [VM_FIRMWARE_UEFI] = "uefi",
+};
+static_assert (G_N_ELEMENTS (firmware_words) == VM_N_FIRMWARES, "a word for each firmware");
+
+static const char *const disk_format_words[] = {
+  [VM_DISK_FORMAT_RAW] = "raw",
+  [VM_DISK_FORMAT_QCOW2] = "qcow2",
+};
+static_assert (G_N_ELEMENTS (disk_format_words) == VM_N_DISK_FORMATS, "a word for each format");
+
+static const char *const forward_words[] = {
+  [VM_FORWARD_TCP] = "tcp",
+  [VM_FORWARD_UDP] = "udp",
+};
+static_assert (G_N_ELEMENTS (forward_words) == VM_N_FORWARDS, "a word for each protocol");
+
+static const char *const accel_words[] = {
+  [VM_ACCEL_AUTO] = "auto",
+  [VM_ACCEL_KVM] = "kvm",
+  [VM_ACCEL_TCG] = "tcg",
+};
+static_assert (G_N_ELEMENTS (accel_words) == VM_N_ACCELS, "a word for each accelerator");
+
+const char *
+vm_firmware_to_string (VmFirmware firmware)
+{
+  g_return_val_if_fail ((unsigned) firmware < VM_N_FIRMWARES, NULL);
+  return firmware_words[firmware];
+}
+
+const char *
+vm_disk_format_to_string (VmDiskFormat format)
+{
+  g_return_val_if_fail ((unsigned) format < VM_N_DISK_FORMATS, NULL);
+  return disk_format_words[format];
+}
+
+const char *
+vm_forward_protocol_to_string (VmForwardProtocol protocol)
+{
+  g_return_val_if_fail ((unsigned) protocol < VM_N_FORWARDS, NULL);
+  return forward_words[protocol];
+}
+
+const char *
+vm_accel_to_string (VmAccel accel)
+{
+  g_return_val_if_fail ((unsigned) accel < VM_N_ACCELS, NULL);
+  return accel_words[accel];
+}
+
+VmConfig *
+vm_config_new (void)
+{
+  VmConfig *config = g_new0 (VmConfig, 1);
+
+  config->name = g_strdup ("alcove");
+  config->cpus = 1;
+  config->memory_bytes = UINT64_C (1) << 30;
+  return config;
+}
+
+VmConfig *
+vm_config_copy (const VmConfig *config)
+{
+  VmConfig *copy = g_new (VmConfig, 1);
+
+  *copy = *config;
+  copy->name = g_strdup (config->name);
+  copy->kernel = g_strdup (config->kernel);
+  copy->initrd = g_strdup (config->initrd);
+  copy->cmdline = g_strdup (config->cmdline);
+  copy->nvram = g_strdup (config->nvram);
+  copy->cdrom = g_strdup (config->cdrom);
+  copy->serial_file = g_strdup (config->serial_file);
+  copy->spice_path = g_strdup (config->spice_path);
+  copy->control_path = g_strdup (config->control_path);
+  copy->disks = NULL;
+  copy->n_disks = 0;
+  for (unsigned i = 0; i < config->n_disks; i++)
+    vm_config_add_disk (copy, config->disks[i].file, config->disks[i].format,
+                        config->disks[i].readonly);
+  copy->forwards = g_memdup2 (config->forwards, sizeof *config->forwards * config->n_forwards);
+  return copy;
+}
+
+void
+vm_config_free (VmConfig *config)
+{
+  if (config == NULL)
+    return;
+  for (unsigned i = 0; i < config->n_disks; i++)
+    g_free (config->disks[i].file);
+  g_free (config->disks);
+  g_free (config->forwards);
+  g_free (config->name);
+  g_free (config->kernel);
+  g_free (config->initrd);
+  g_free (config->cmdline);
+  g_free (config->nvram);
+  g_free (config->cdrom);
+  g_free (config->serial_file);
+  g_free (config->spice_path);
+  g_free (config->control_path);
+  g_free (config);
+}
+
+void
+vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly)
+{
+  config->disks = g_renew (VmDiskConfig, config->disks, config->n_disks + 1);
+  config->disks[config->n_disks++] =
+      (VmDiskConfig){ .file = g_strdup (file), .format = format, .readonly = readonly };
+}
+
+void
+vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
+                       uint16_t guest_port)
+{
+  config->forwards = g_renew (VmForwardConfig, config->forwards, config->n_forwards + 1);
+  config->forwards[config->n_forwards++] =
+      (VmForwardConfig){ .protocol = protocol, .host_port = host_port, .guest_port = guest_port };
+}
+
+G_GNUC_PRINTF (2, 3)
+static bool
+refuse (GError **error, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE, text);
+  return false;
+}
+
+static bool
+validate_name (const char *name, GError **error)
+{
+  if (name == NULL || *name == '\0' || !g_utf8_validate (name, -1, NULL) ||
+      g_utf8_strlen (name, -1) > VM_NAME_MAX)
+    return refuse (error, "--name: must be 1 to %u characters of UTF-8", VM_NAME_MAX);
+  for (const char *p = name; *p != '\0'; p = g_utf8_next_char (p))
+    if (g_unichar_iscntrl (g_utf8_get_char (p)))
+      return refuse (error, "--name: control characters are not allowed");
+  return true;
+}
+
+static bool
+validate_socket_path (const char *option, const char *path, GError **error)
+{
+  if (path == NULL || *path == '\0')
+    return refuse (error, "%s: the path of the Unix socket is empty", option);
+  if (strlen (path) > VM_SOCKET_PATH_MAX)
+    return refuse (error, "%s: the path of the Unix socket has %zu bytes; at most %u are allowed",
+                   option, strlen (path), VM_SOCKET_PATH_MAX);
+  return true;
+}
+
+static bool
+validate_firmware (const VmConfig *config, GError **error)
+{
+  if (config->firmware == VM_FIRMWARE_LINUX)
+    {
+      if (config->kernel == NULL)
+        return refuse (error, "nothing to start: give --kernel FILE or --firmware uefi");
+      if (config->nvram != NULL)
+        return refuse (error, "--nvram: allowed only with --firmware uefi");
+      if (config->cmdline != NULL && strlen (config->cmdline) > VM_CMDLINE_MAX)
+        return refuse (error, "--cmdline: has %zu bytes; at most %u are allowed",
+                       strlen (config->cmdline), VM_CMDLINE_MAX);
+      return true;
+    }
+  if (config->kernel != NULL || config->initrd != NULL || config->cmdline != NULL)
+    return refuse (error,
+                   "--%s: not allowed together with --firmware uefi, which finds its own "
+                   "system on the disks",
+                   config->kernel != NULL   ? "kernel"
+                   : config->initrd != NULL ? "initrd"
+                                            : "cmdline");
+  return true;
+}
+
+static bool
+validate_numbers (const VmConfig *config, GError **error)
+{
+  if (config->cpus < 1 || config->cpus > VM_CPUS_MAX)
+    return refuse (error, "--cpus: %u is not allowed: a number from 1 to %u", config->cpus,
+                   VM_CPUS_MAX);
+  if (config->memory_bytes < VM_MEMORY_MIN || config->memory_bytes > VM_MEMORY_MAX ||
+      config->memory_bytes % VM_MEMORY_STEP != 0)
+    return refuse (error,
+                   "--memory: %" G_GUINT64_FORMAT " bytes is not allowed: 64M to 256G, in whole "
+                   "MiB",
+                   config->memory_bytes);
+  if (config->n_disks > VM_DISKS_MAX)
+    return refuse (error, "--disk: given %u times; at most %u are allowed", config->n_disks,
+                   VM_DISKS_MAX);
+  if (config->n_forwards > VM_FORWARDS_MAX)
+    return refuse (error, "--net: %u forwards; at most %u are allowed", config->n_forwards,
+                   VM_FORWARDS_MAX);
+  return true;
+}
+
+bool
+vm_config_validate (const VmConfig *config, GError **error)
+{
+  if (!validate_name (config->name, error) || !validate_numbers (config, error) ||
+      !validate_firmware (config, error))
+    return false;
+  for (unsigned i = 0; i < config->n_disks; i++)
+    if (config->disks[i].file == NULL || *config->disks[i].file == '\0')
+      return refuse (error, "--disk: needs file=FILE");
+  if (config->n_forwards > 0 && config->net != VM_NET_USER)
+    return refuse (error, "--net: forward= is allowed only with user");
+  if (config->serial == VM_SERIAL_FILE && (config->serial_file == NULL || !*config->serial_file))
+    return refuse (error, "--serial: needs the name of a file");
+  if (config->display == VM_DISPLAY_SPICE &&
+      !validate_socket_path ("--display", config->spice_path, error))
+    return false;
+  if (config->control_path != NULL &&
+      !validate_socket_path ("--control", config->control_path, error))
+    return false;
+  return true;
+}
+
+G_GNUC_PRINTF (2, 3)
+static bool
+fail (GError **error, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, text);
+  return false;
+}
+
+/* A file that a machine takes as a whole: there, regular, readable; *size is its length in bytes. */
+static bool
+check_regular (const char *option, const char *file, bool write, uint64_t *size, GError **error)
+{
+  struct stat info;
+
+  if (stat (file, &info) < 0)
+    return fail (error, "%s: %s: %s", option, file, g_strerror (errno));
+  if (!S_ISREG (info.st_mode))
+    return fail (error, "%s: %s: not a regular file", option, file);
+  if (access (file, R_OK) < 0)
+    return fail (error, "%s: %s: cannot be read: %s", option, file, g_strerror (errno));
+  if (write && access (file, W_OK) < 0)
+    return fail (error, "%s: %s: cannot be written: %s; add readonly=on to use it read-only",
+                 option, file, g_strerror (errno));
+  *size = info.st_size;
+  return true;
+}
+
+static bool
+check_sectors (const char *option, const char *file, uint64_t size, GError **error)
+{
+  if (size > 0 && size % VM_DISK_SECTOR_SIZE == 0)
+    return true;
+  return fail (error, "%s: %s: its size, %" G_GUINT64_FORMAT " bytes, is %s%u; is it a raw image?",
+               option, file, size, size == 0 ? "not at least " : "not a multiple of ",
+               VM_DISK_SECTOR_SIZE);
+}
+
+bool
+vm_config_check_files (const VmConfig *config, GError **error)
+{
+  uint64_t size = 0;
+
+  if (config->kernel != NULL && !check_regular ("--kernel", config->kernel, false, &size, error))
+    return false;
+  if (config->initrd != NULL && !check_regular ("--initrd", config->initrd, false, &size, error))
+    return false;
+  for (unsigned i = 0; i < config->n_disks; i++)
+    {
+      const VmDiskConfig *disk = &config->disks[i];
+      if (!check_regular ("--disk", disk->file, !disk->readonly, &size, error))
+        return false;
+      if (disk->format == VM_DISK_FORMAT_RAW && !check_sectors ("--disk", disk->file, size, error))
+        return false;
+    }
+  if (config->cdrom != NULL && (!check_regular ("--cdrom", config->cdrom, false, &size, error) ||
+                                !check_sectors ("--cdrom", config->cdrom, size, error)))
+    return false;
+  return true;
+}

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+/* One machine as the user asked for it: plain data, no host resource is held. The command line and the JSON file are
+ * two spellings of it (config/vm-options.h); machine/ builds it on KVM, emulation/ says it in QEMU's words.
+ *
+ * Every string is UTF-8 or a path in the file system's encoding and is owned by the config. Values in a config that came through
+ * vm_config_validate () keep the limits below.
+ */
+#define VM_CPUS_MAX         8u
+#define VM_MEMORY_MIN       (UINT64_C (64) << 20) /* bytes */
+#define VM_MEMORY_MAX       (UINT64_C (256) << 30)
+#define VM_MEMORY_STEP      (UINT64_C (1) << 20)
+#define VM_DISKS_MAX        16u
+#define VM_FORWARDS_MAX     64u
+#define VM_NAME_MAX         64u   /* characters */
+#define VM_CMDLINE_MAX      2047u /* bytes; COMMAND_LINE_SIZE of Linux on x86 less the NUL */
+#define VM_SOCKET_PATH_MAX  107u  /* bytes; sun_path of unix(7) less the NUL */
+#define VM_DISK_SECTOR_SIZE 512u
+
+typedef enum
+{
+  VM_FIRMWARE_LINUX, /* no firmware: kernel, initrd and cmdline are handed to the first instruction */
+  VM_FIRMWARE_UEFI,
+  VM_N_FIRMWARES
+} VmFirmware;
+
+typedef enum
+{
+  VM_DISK_FORMAT_RAW,
+  VM_DISK_FORMAT_QCOW2,
+  VM_N_DISK_FORMATS
+} VmDiskFormat;
+
+typedef enum
+{
+  VM_NET_NONE,
+  VM_NET_USER,
+  VM_N_NETS
+} VmNet;
+
+typedef enum
+{
+  VM_FORWARD_TCP,
+  VM_FORWARD_UDP,
+  VM_N_FORWARDS
+} VmForwardProtocol;
+
+typedef enum
+{
+  VM_SERIAL_NONE,
+  VM_SERIAL_STDIO,
+  VM_SERIAL_FILE,
+  VM_N_SERIALS
+} VmSerial;
+
+typedef enum
+{
+  VM_DISPLAY_NONE,  /* no socket; a client can still be handed over with QMP add_client */
+  VM_DISPLAY_SPICE, /* the same, and a listening Unix socket */
+  VM_N_DISPLAYS
+} VmDisplay;
+
+typedef enum
+{
+  VM_ACCEL_AUTO,
+  VM_ACCEL_KVM,
+  VM_ACCEL_TCG,
+  VM_N_ACCELS
+} VmAccel;
+
+typedef struct VmDiskConfig
+{
+  char *file;
+  VmDiskFormat format; /* always said, never guessed */
+  bool readonly;
+} VmDiskConfig;
+
+typedef struct VmForwardConfig
+{
+  VmForwardProtocol protocol;
+  uint16_t host_port; /* on 127.0.0.1 */
+  uint16_t guest_port;
+} VmForwardConfig;
+
+typedef struct VmConfig
+{
+  char *name; /* never NULL: "alcove" when not said */
+  unsigned cpus;
+  uint64_t memory_bytes;
+  VmAccel accel;
+
+  VmFirmware firmware;
+  char *kernel;  /* VM_FIRMWARE_LINUX: never NULL after validation */
+  char *initrd;  /* or NULL */
+  char *cmdline; /* or NULL */
+  char *nvram;   /* VM_FIRMWARE_UEFI: the machine's own variables; NULL: not kept */
+
+  VmDiskConfig *disks;
+  unsigned n_disks;
+  char *cdrom; /* a raw image, read-only; or NULL */
+
+  VmNet net;
+  VmForwardConfig *forwards; /* VM_NET_USER only */
+  unsigned n_forwards;
+
+  VmSerial serial;
+  char *serial_file; /* VM_SERIAL_FILE */
+  VmDisplay display;
+  char *spice_path;   /* VM_DISPLAY_SPICE: the Unix socket to listen on */
+  char *control_path; /* the QMP server's Unix socket, or NULL: no control */
+} VmConfig;
+
+/* VM_CONFIG_ERROR_USAGE: the user asked for something that is never allowed (exit status 2).
+ * VM_CONFIG_ERROR_HOST: this host cannot do it now: a file is missing, unreadable or unfit (exit status 1).
+ * Each message is one line: what, the value, what is allowed or what to do. */
+#define VM_CONFIG_ERROR (vm_config_error_quark ())
+typedef enum
+{
+  VM_CONFIG_ERROR_USAGE,
+  VM_CONFIG_ERROR_HOST
+} VmConfigError;
+GQuark vm_config_error_quark (void);
+
+/* Defaults: 1 CPU, 1 GiB, direct Linux, no disk, no network, no serial port, no display socket, no control. */
+VmConfig *vm_config_new (void);
+VmConfig *vm_config_copy (const VmConfig *config);
+void vm_config_free (VmConfig *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmConfig, vm_config_free)
+
+void vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly);
+void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
+                            uint16_t guest_port);
+
+/* The limits above, and what belongs together. Looks at no file. */
+bool vm_config_validate (const VmConfig *config, GError **error);
+
+/* The files that the machine reads are there and fit: a kernel and a disk are regular files, a raw disk is not empty and a multiple
+ * of VM_DISK_SECTOR_SIZE, a disk that is not read-only can be written. A courtesy for good errors: whoever opens a file checks again. */
+bool vm_config_check_files (const VmConfig *config, GError **error);
+
+/* The words of the command line. */
+const char *vm_firmware_to_string (VmFirmware firmware);
+const char *vm_disk_format_to_string (VmDiskFormat format);
+const char *vm_forward_protocol_to_string (VmForwardProtocol protocol);
+const char *vm_accel_to_string (VmAccel accel);
