@@ -1,0 +1,235 @@
+#define G_LOG_DOMAIN "vmm-bus"
+
+#include "bus/guest-memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Theory of operation
+ *
+ * One sealed memfd holds the RAM; its regions lie in it one after the other. Each region is mapped on a 2 MiB
+ * boundary and madvise()d, so that the host can use huge pages where shmem's own setting
+ * (/sys/kernel/mm/transparent_hugepage/shmem_enabled) lets it. The seals keep whoever else holds the
+ * memfd from shrinking it, which would make our own access a SIGBUS.
+ */
+#define GUEST_PAGE       UINT64_C (4096)
+#define HUGE_PAGE        UINT64_C (0x200000)
+#define GUEST_MAX_REGION 2
+
+struct GuestMemory
+{
+  int fd;
+  uint64_t size;
+  unsigned n_regions;
+  GuestMemoryRegion regions[GUEST_MAX_REGION];
+};
+
+static bool
+fail (GError **error, const char *step, uint64_t size)
+{
+  int saved = errno;
+
+  g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (saved),
+               "cannot get %" G_GUINT64_FORMAT " MiB of memory for the guest: %s: %s", size >> 20,
+               step, g_strerror (saved));
+  return false;
+}
+
+static bool
+open_memfd (GuestMemory *memory, GError **error)
+{
+  memory->fd = memfd_create ("alcove-guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory->fd < 0)
+    return fail (error, "memfd_create", memory->size);
+  if (memory->size > INT64_MAX)
+    {
+      errno = EFBIG;
+      return fail (error, "ftruncate", memory->size);
+    }
+  if (ftruncate (memory->fd, (off_t) memory->size) < 0)
+    return fail (error, "ftruncate", memory->size);
+  if (fcntl (memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    return fail (error, "F_ADD_SEALS", memory->size);
+  return true;
+}
+
+/* Reserves room for the region and a huge page more, maps the region on the boundary inside, gives the rest back. */
+static bool
+map_region (const GuestMemory *memory, GuestMemoryRegion *region, GError **error)
+{
+  size_t room = region->size + HUGE_PAGE;
+  uint8_t *reserved =
+      mmap (NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+  if (reserved == MAP_FAILED)
+    return fail (error, "mmap", memory->size);
+  size_t before = -(uintptr_t) reserved & (HUGE_PAGE - 1);
+  uint8_t *host =
+      mmap (reserved + before, region->size, PROT_READ | PROT_WRITE,
+            MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd, (off_t) region->fd_offset);
+  if (host == MAP_FAILED)
+    {
+      int saved = errno;
+      munmap (reserved, room);
+      errno = saved;
+      return fail (error, "mmap", memory->size);
+    }
+  if (before > 0)
+    munmap (reserved, before);
+  munmap (host + region->size, room - before - region->size);
+  region->host = host;
+  /* Both are wishes: a kernel without them still runs the guest. */
+  madvise (host, region->size, MADV_HUGEPAGE);
+  madvise (host, region->size, MADV_DONTDUMP);
+  return true;
+}
+
+static void
+lay_out (GuestMemory *memory, uint64_t hole_start, uint64_t hole_end)
+{
+  uint64_t low = MIN (memory->size, hole_start);
+
+  memory->regions[0] = (GuestMemoryRegion){ .gpa = 0, .size = low };
+  memory->n_regions = 1;
+  if (memory->size > low)
+    {
+      memory->regions[1] = (GuestMemoryRegion){
+        .gpa = hole_end,
+        .size = memory->size - low,
+        .fd_offset = low,
+      };
+      memory->n_regions = 2;
+    }
+}
+
+GuestMemory *
+guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
+{
+  g_return_val_if_fail (size > 0 && size % GUEST_PAGE == 0, NULL);
+  g_return_val_if_fail (hole_start > 0 && hole_start % GUEST_PAGE == 0, NULL);
+  g_return_val_if_fail (hole_end >= hole_start && hole_end % GUEST_PAGE == 0, NULL);
+
+  g_autoptr (GuestMemory) memory = g_new0 (GuestMemory, 1);
+  memory->fd = -1;
+  memory->size = size;
+  if (!open_memfd (memory, error))
+    return NULL;
+  lay_out (memory, hole_start, hole_end);
+  for (unsigned i = 0; i < memory->n_regions; i++)
+    if (!map_region (memory, &memory->regions[i], error))
+      return NULL;
+  g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions", size >> 20, memory->n_regions);
+  return g_steal_pointer (&memory);
+}
+
+void
+guest_memory_free (GuestMemory *memory)
+{
+  if (!memory)
+    return;
+  for (unsigned i = 0; i < memory->n_regions; i++)
+    if (memory->regions[i].host)
+      munmap (memory->regions[i].host, memory->regions[i].size);
+  if (memory->fd >= 0)
+    close (memory->fd);
+  g_free (memory);
+}
+
+int
+guest_memory_get_fd (const GuestMemory *memory)
+{
+  return memory->fd;
+}
+
+uint64_t
+guest_memory_get_size (const GuestMemory *memory)
+{
+  return memory->size;
+}
+
+const GuestMemoryRegion *
+guest_memory_get_regions (const GuestMemory *memory, unsigned *n_regions)
+{
+  *n_regions = memory->n_regions;
+  return memory->regions;
+}
+
+/* The host bytes at gpa, and in *room how many follow in the same region; NULL outside RAM. */
+static uint8_t *
+find (const GuestMemory *memory, uint64_t gpa, uint64_t *room)
+{
+  for (unsigned i = 0; i < memory->n_regions; i++)
+    {
+      const GuestMemoryRegion *region = &memory->regions[i];
+
+      if (gpa < region->gpa || gpa - region->gpa >= region->size)
+        continue;
+      *room = region->size - (gpa - region->gpa);
+      return region->host + (gpa - region->gpa);
+    }
+  return NULL;
+}
+
+void *
+guest_memory_map (const GuestMemory *memory, uint64_t gpa, size_t size)
+{
+  uint64_t room;
+  uint8_t *host = find (memory, gpa, &room);
+
+  return host && size > 0 && size <= room ? host : NULL;
+}
+
+int
+guest_memory_map_iov (const GuestMemory *memory, uint64_t gpa, size_t size, struct iovec *iov,
+                      unsigned max)
+{
+  unsigned n = 0;
+
+  /* gpa + size may be 2^64 at most where nothing is RAM, so it cannot wrap past a region: find() fails first. */
+  while (size > 0)
+    {
+      uint64_t room;
+      uint8_t *host = find (memory, gpa, &room);
+
+      if (!host || n == max)
+        return -1;
+      iov[n] = (struct iovec){ .iov_base = host, .iov_len = MIN (size, room) };
+      gpa += iov[n].iov_len;
+      size -= iov[n].iov_len;
+      n++;
+    }
+  return (int) n;
+}
+
+bool
+guest_memory_read (const GuestMemory *memory, uint64_t gpa, void *buffer, size_t size)
+{
+  struct iovec iov[GUEST_MAX_REGION];
+  int n = guest_memory_map_iov (memory, gpa, size, iov, GUEST_MAX_REGION);
+  uint8_t *to = buffer;
+
+  for (int i = 0; i < n; i++)
+    {
+      memcpy (to, iov[i].iov_base, iov[i].iov_len);
+      to += iov[i].iov_len;
+    }
+  return n >= 0;
+}
+
+bool
+guest_memory_write (const GuestMemory *memory, uint64_t gpa, const void *buffer, size_t size)
+{
+  struct iovec iov[GUEST_MAX_REGION];
+  int n = guest_memory_map_iov (memory, gpa, size, iov, GUEST_MAX_REGION);
+  const uint8_t *from = buffer;
+
+  for (int i = 0; i < n; i++)
+    {
+      memcpy (iov[i].iov_base, from, iov[i].iov_len);
+      from += iov[i].iov_len;
+    }
+  return n >= 0;
+}
