@@ -209,9 +209,24 @@ validate_numbers (const VmConfig *config, GError **error)
   if (config->n_disks > VM_DISKS_MAX)
     return refuse (error, "--disk: given %u times; at most %u are allowed", config->n_disks,
                    VM_DISKS_MAX);
+  return true;
+}
+
+static bool
+validate_forwards (const VmConfig *config, GError **error)
+{
   if (config->n_forwards > VM_FORWARDS_MAX)
     return refuse (error, "--net: %u forwards; at most %u are allowed", config->n_forwards,
                    VM_FORWARDS_MAX);
+  if (config->n_forwards > 0 && config->net != VM_NET_USER)
+    return refuse (error, "--net: forward= is allowed only with user");
+  for (unsigned i = 0; i < config->n_forwards; i++)
+    for (unsigned j = 0; j < i; j++)
+      if (config->forwards[i].protocol == config->forwards[j].protocol &&
+          config->forwards[i].host_port == config->forwards[j].host_port)
+        return refuse (error, "--net: the host's %s port %u is forwarded twice",
+                       vm_forward_protocol_to_string (config->forwards[i].protocol),
+                       config->forwards[i].host_port);
   return true;
 }
 
@@ -224,8 +239,8 @@ vm_config_validate (const VmConfig *config, GError **error)
   for (unsigned i = 0; i < config->n_disks; i++)
     if (config->disks[i].file == NULL || *config->disks[i].file == '\0')
       return refuse (error, "--disk: needs file=FILE");
-  if (config->n_forwards > 0 && config->net != VM_NET_USER)
-    return refuse (error, "--net: forward= is allowed only with user");
+  if (!validate_forwards (config, error))
+    return false;
   if (config->serial == VM_SERIAL_FILE && (config->serial_file == NULL || !*config->serial_file))
     return refuse (error, "--serial: needs the name of a file");
   if (config->display == VM_DISPLAY_SPICE &&

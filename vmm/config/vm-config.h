@@ -10,15 +10,15 @@
  * Every string is UTF-8 or a path in the file system's encoding and is owned by the config. Values in a config that came through
  * vm_config_validate () keep the limits below.
  */
-#define VM_CPUS_MAX         8u
+#define VM_CPUS_MAX         8
 #define VM_MEMORY_MIN       (UINT64_C (64) << 20) /* bytes */
 #define VM_MEMORY_MAX       (UINT64_C (256) << 30)
 #define VM_MEMORY_STEP      (UINT64_C (1) << 20)
-#define VM_DISKS_MAX        16u
-#define VM_FORWARDS_MAX     64u
-#define VM_NAME_MAX         64u   /* characters */
-#define VM_CMDLINE_MAX      2047u /* bytes; COMMAND_LINE_SIZE of Linux on x86 less the NUL */
-#define VM_SOCKET_PATH_MAX  107u  /* bytes; sun_path of unix(7) less the NUL */
+#define VM_DISKS_MAX        16
+#define VM_FORWARDS_MAX     64
+#define VM_NAME_MAX         64   /* characters */
+#define VM_CMDLINE_MAX      2047 /* bytes; COMMAND_LINE_SIZE of Linux on x86 less the NUL */
+#define VM_SOCKET_PATH_MAX  107  /* bytes; sun_path of unix(7) less the NUL */
 #define VM_DISK_SECTOR_SIZE 512u
 
 typedef enum

@@ -1,0 +1,207 @@
+#include "config/vm-config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+
+static VmConfig *
+new_full (void)
+{
+  VmConfig *config = vm_config_new ();
+
+  config->kernel = g_strdup ("/k");
+  config->initrd = g_strdup ("/i");
+  config->cmdline = g_strdup ("quiet");
+  config->cdrom = g_strdup ("/c");
+  config->net = VM_NET_USER;
+  config->serial = VM_SERIAL_FILE;
+  config->serial_file = g_strdup ("/s");
+  config->display = VM_DISPLAY_SPICE;
+  config->spice_path = g_strdup ("/d");
+  config->control_path = g_strdup ("/q");
+  vm_config_add_disk (config, "/a", VM_DISK_FORMAT_RAW, false);
+  vm_config_add_disk (config, "/b", VM_DISK_FORMAT_QCOW2, true);
+  vm_config_add_forward (config, VM_FORWARD_UDP, 53, 5353);
+  return config;
+}
+
+/* What is said, or "valid". */
+static char *
+validation (const VmConfig *config)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (vm_config_validate (config, &error))
+    return g_strdup ("valid");
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE);
+  g_assert_null (strchr (error->message, '\n'));
+  return g_strdup (error->message);
+}
+
+#define assert_validation(config, expected)                                                        \
+  do                                                                                               \
+    {                                                                                              \
+      g_autofree char *said = validation (config);                                                 \
+      g_assert_cmpstr (said, ==, expected);                                                        \
+    }                                                                                              \
+  while (0)
+
+static void
+test_copy_shares_nothing (void)
+{
+  g_autoptr (VmConfig) copy = NULL;
+  {
+    g_autoptr (VmConfig) config = new_full ();
+    copy = vm_config_copy (config);
+    memset (config->disks[1].file, 'x', 2);
+    memset (config->kernel, 'x', 2);
+    config->forwards[0].host_port = 1;
+  }
+  g_assert_cmpstr (copy->kernel, ==, "/k");
+  g_assert_cmpstr (copy->initrd, ==, "/i");
+  g_assert_cmpstr (copy->cmdline, ==, "quiet");
+  g_assert_cmpstr (copy->cdrom, ==, "/c");
+  g_assert_cmpstr (copy->serial_file, ==, "/s");
+  g_assert_cmpstr (copy->spice_path, ==, "/d");
+  g_assert_cmpstr (copy->control_path, ==, "/q");
+  g_assert_cmpuint (copy->n_disks, ==, 2);
+  g_assert_cmpstr (copy->disks[1].file, ==, "/b");
+  g_assert_cmpint (copy->disks[1].format, ==, VM_DISK_FORMAT_QCOW2);
+  g_assert_true (copy->disks[1].readonly);
+  g_assert_cmpuint (copy->forwards[0].host_port, ==, 53);
+  assert_validation (copy, "valid");
+}
+
+static void
+test_what_belongs_together (void)
+{
+  g_autoptr (VmConfig) config = vm_config_new ();
+
+  assert_validation (config, "nothing to start: give --kernel FILE or --firmware uefi");
+  config->firmware = VM_FIRMWARE_UEFI;
+  assert_validation (config, "valid");
+  config->initrd = g_strdup ("/i");
+  assert_validation (config, "--initrd: not allowed together with --firmware uefi, which finds its "
+                             "own system on the disks");
+  config->firmware = VM_FIRMWARE_LINUX;
+  config->kernel = g_strdup ("/k");
+  assert_validation (config, "valid");
+  config->nvram = g_strdup ("/n");
+  assert_validation (config, "--nvram: allowed only with --firmware uefi");
+  g_clear_pointer (&config->nvram, g_free);
+  vm_config_add_forward (config, VM_FORWARD_TCP, 1, 2);
+  assert_validation (config, "--net: forward= is allowed only with user");
+  config->net = VM_NET_USER;
+  assert_validation (config, "valid");
+  vm_config_add_forward (config, VM_FORWARD_UDP, 1, 2);
+  assert_validation (config, "valid");
+  vm_config_add_forward (config, VM_FORWARD_TCP, 1, 3);
+  assert_validation (config, "--net: the host's tcp port 1 is forwarded twice");
+}
+
+static void
+test_limits (void)
+{
+  g_autoptr (VmConfig) config = new_full ();
+
+  config->cpus = VM_CPUS_MAX + 1;
+  assert_validation (config, "--cpus: 9 is not allowed: a number from 1 to 8");
+  config->cpus = VM_CPUS_MAX;
+  config->memory_bytes = VM_MEMORY_MIN - VM_MEMORY_STEP;
+  assert_validation (config, "--memory: 66060288 bytes is not allowed: 64M to 256G, in whole MiB");
+  config->memory_bytes = VM_MEMORY_MIN + 1;
+  assert_validation (config, "--memory: 67108865 bytes is not allowed: 64M to 256G, in whole MiB");
+  config->memory_bytes = VM_MEMORY_MAX;
+  assert_validation (config, "valid");
+  g_free (config->name);
+  config->name = g_strdup ("a\nb");
+  assert_validation (config, "--name: control characters are not allowed");
+  g_free (config->name);
+  config->name = g_strnfill (VM_NAME_MAX + 1, 'n');
+  assert_validation (config, "--name: must be 1 to 64 characters of UTF-8");
+  config->name[VM_NAME_MAX] = '\0';
+  g_free (config->control_path);
+  config->control_path = g_strnfill (VM_SOCKET_PATH_MAX + 1, 's');
+  assert_validation (config,
+                     "--control: the path of the Unix socket has 108 bytes; at most 107 are "
+                     "allowed");
+  config->control_path[VM_SOCKET_PATH_MAX] = '\0';
+  assert_validation (config, "valid");
+}
+
+/* What is said about a disk of that size, less the path; or "fit". */
+static char *
+disk_of_size (const char *folder, gssize size, VmDiskFormat format)
+{
+  g_autofree char *path = g_build_filename (folder, "disk", NULL);
+  g_autofree char *kernel = g_build_filename (folder, "kernel", NULL);
+  g_autofree char *bytes = g_malloc0 (size + 1);
+  g_autoptr (VmConfig) config = vm_config_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_file_set_contents (path, bytes, size, NULL));
+  g_assert_true (g_file_set_contents (kernel, "k", 1, NULL));
+  config->kernel = g_strdup (kernel);
+  vm_config_add_disk (config, path, format, false);
+  if (vm_config_check_files (config, &error))
+    return g_strdup ("fit");
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST);
+  g_assert_nonnull (strstr (error->message, path));
+  return g_strdup (strstr (error->message, path) + strlen (path));
+}
+
+#define assert_disk(folder, size, format, expected)                                                \
+  do                                                                                               \
+    {                                                                                              \
+      g_autofree char *said = disk_of_size (folder, size, format);                                 \
+      g_assert_cmpstr (said, ==, expected);                                                        \
+    }                                                                                              \
+  while (0)
+
+static void
+test_disk_sizes (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("alcove-config-XXXXXX", NULL);
+
+  assert_disk (folder, 1024, VM_DISK_FORMAT_RAW, "fit");
+  assert_disk (folder, 0, VM_DISK_FORMAT_RAW,
+               ": its size, 0 bytes, is not at least 512; is it a raw image?");
+  assert_disk (folder, 1000, VM_DISK_FORMAT_RAW,
+               ": its size, 1000 bytes, is not a multiple of 512; is it a raw image?");
+  /* What a qcow2 file's length means is for its own reader to say. */
+  assert_disk (folder, 1000, VM_DISK_FORMAT_QCOW2, "fit");
+  g_autofree char *command = g_strdup_printf ("rm -r '%s'", folder);
+  g_assert_cmpint (system (command), ==, 0);
+}
+
+static void
+test_foreign_files (void)
+{
+  g_autoptr (VmConfig) config = vm_config_new ();
+  g_autoptr (GError) error = NULL;
+
+  config->kernel = g_strdup ("/nonexistent/vmlinuz");
+  g_assert_false (vm_config_check_files (config, &error));
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST);
+  g_assert_cmpstr (error->message, ==, "--kernel: /nonexistent/vmlinuz: No such file or directory");
+  g_clear_error (&error);
+  g_free (config->kernel);
+  config->kernel = g_strdup ("/proc/self/exe");
+  vm_config_add_disk (config, "/dev/null", VM_DISK_FORMAT_RAW, true);
+  g_assert_false (vm_config_check_files (config, &error));
+  g_assert_cmpstr (error->message, ==, "--disk: /dev/null: not a regular file");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("LC_ALL", "C", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/vm-config/copy-shares-nothing", test_copy_shares_nothing);
+  g_test_add_func ("/vm-config/what-belongs-together", test_what_belongs_together);
+  g_test_add_func ("/vm-config/limits", test_limits);
+  g_test_add_func ("/vm-config/disk-sizes", test_disk_sizes);
+  g_test_add_func ("/vm-config/foreign-files", test_foreign_files);
+  return g_test_run ();
+}

@@ -1,0 +1,376 @@
+#include "config/vm-options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/vm-option-table.h"
+
+/* words: separated by "|". */
+static VmConfig *
+parse (const char *words, VmOptionsAction *action, GError **error)
+{
+  g_autofree char *line = g_strconcat ("alcove-vmm|", words, NULL);
+  g_auto (GStrv) argv = g_strsplit (line, "|", -1);
+
+  return vm_options_parse (g_strv_length (argv), argv, action, error);
+}
+
+static VmConfig *
+parse_good (const char *words)
+{
+  g_autoptr (GError) error = NULL;
+  VmOptionsAction action;
+  VmConfig *config = parse (words, &action, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (action, ==, VM_OPTIONS_RUN);
+  return config;
+}
+
+static void
+test_everything (void)
+{
+  g_autoptr (VmConfig) config = parse_good (
+      "--name|Debian 12|--cpus=4|--memory|2G|--accel|tcg|--kernel|/a=b,c|--initrd|i|--cmdline|"
+      "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw|--disk|"
+      "format=qcow2,readonly=on,file=z=1|--cdrom|c,d.iso|--net|user,forward=tcp:2222:22,"
+      "forward=udp:53:5353|--serial|file=log|--display|spice=unix:/s,,1|--control|unix:/q,1");
+
+  g_assert_cmpstr (config->name, ==, "Debian 12");
+  g_assert_cmpuint (config->cpus, ==, 4);
+  g_assert_cmpuint (config->memory_bytes, ==, UINT64_C (2) << 30);
+  g_assert_cmpint (config->accel, ==, VM_ACCEL_TCG);
+  g_assert_cmpint (config->firmware, ==, VM_FIRMWARE_LINUX);
+  g_assert_cmpstr (config->kernel, ==, "/a=b,c");
+  g_assert_cmpstr (config->initrd, ==, "i");
+  g_assert_cmpstr (config->cmdline, ==, "console=ttyS0,115200 quiet");
+  g_assert_cmpuint (config->n_disks, ==, 2);
+  g_assert_cmpstr (config->disks[0].file, ==, "x,y.raw");
+  g_assert_cmpint (config->disks[0].format, ==, VM_DISK_FORMAT_RAW);
+  g_assert_false (config->disks[0].readonly);
+  g_assert_cmpstr (config->disks[1].file, ==, "z=1");
+  g_assert_cmpint (config->disks[1].format, ==, VM_DISK_FORMAT_QCOW2);
+  g_assert_true (config->disks[1].readonly);
+  g_assert_cmpstr (config->cdrom, ==, "c,d.iso");
+  g_assert_cmpint (config->net, ==, VM_NET_USER);
+  g_assert_cmpuint (config->n_forwards, ==, 2);
+  g_assert_cmpint (config->forwards[1].protocol, ==, VM_FORWARD_UDP);
+  g_assert_cmpuint (config->forwards[1].host_port, ==, 53);
+  g_assert_cmpuint (config->forwards[1].guest_port, ==, 5353);
+  g_assert_cmpint (config->serial, ==, VM_SERIAL_FILE);
+  g_assert_cmpstr (config->serial_file, ==, "log");
+  g_assert_cmpint (config->display, ==, VM_DISPLAY_SPICE);
+  g_assert_cmpstr (config->spice_path, ==, "/s,1");
+  g_assert_cmpstr (config->control_path, ==, "/q,1");
+}
+
+static void
+test_defaults (void)
+{
+  g_autoptr (VmConfig) config = parse_good ("--kernel|k");
+
+  g_assert_cmpstr (config->name, ==, "alcove");
+  g_assert_cmpuint (config->cpus, ==, 1);
+  g_assert_cmpuint (config->memory_bytes, ==, UINT64_C (1) << 30);
+  g_assert_cmpint (config->accel, ==, VM_ACCEL_AUTO);
+  g_assert_cmpint (config->net, ==, VM_NET_NONE);
+  g_assert_cmpint (config->serial, ==, VM_SERIAL_NONE);
+  g_assert_cmpint (config->display, ==, VM_DISPLAY_NONE);
+  g_assert_null (config->control_path);
+}
+
+static void
+test_sizes (void)
+{
+  static const struct
+  {
+    const char *text;
+    uint64_t bytes;
+  } good[] = {
+    { "64M", UINT64_C (64) << 20 },    { "64m", UINT64_C (64) << 20 },
+    { "65536K", UINT64_C (64) << 20 }, { "67108864", UINT64_C (64) << 20 },
+    { "5G", UINT64_C (5) << 30 },      { "256g", UINT64_C (256) << 30 },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      g_autofree char *words = g_strconcat ("--kernel|k|--memory|", good[i].text, NULL);
+      g_autoptr (VmConfig) config = parse_good (words);
+      g_assert_cmpuint (config->memory_bytes, ==, good[i].bytes);
+    }
+}
+
+#define MEMORY "64M to 256G in whole MiB; the suffixes are K, M and G"
+#define DISK   "file=FILE,format=raw|qcow2[,readonly=on|off], at most 16 times"
+#define NET                                                                                        \
+  "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at most 64 "  \
+  "forwards"
+
+static const struct
+{
+  const char *words;
+  const char *message;
+} refused[] = {
+  { "--cpus|0", "--cpus: \"0\" is not allowed: a number from 1 to 8" },
+  { "--cpus|9", "--cpus: \"9\" is not allowed: a number from 1 to 8" },
+  { "--cpus|-1", "--cpus: \"-1\" is not allowed: a number from 1 to 8" },
+  { "--cpus|2,3", "--cpus: \"2,3\" is not allowed: a number from 1 to 8" },
+  { "--cpus|99999999999999999999",
+    "--cpus: \"99999999999999999999\" is not allowed: a number from 1 to 8" },
+  { "--cpus|", "--cpus: \"\" is not allowed: a number from 1 to 8" },
+  { "--cpus", "--cpus: needs a value: a number from 1 to 8" },
+  { "--cpus|1|--cpus|2", "--cpus: given twice" },
+  { "--memory|512", "--memory: \"512\" is not allowed: " MEMORY },
+  { "--memory|63M", "--memory: \"63M\" is not allowed: " MEMORY },
+  { "--memory|257G", "--memory: \"257G\" is not allowed: " MEMORY },
+  { "--memory|65537K", "--memory: \"65537K\" is not allowed: " MEMORY },
+  { "--memory|1T", "--memory: \"1T\" is not allowed: " MEMORY },
+  { "--memory|M", "--memory: \"M\" is not allowed: " MEMORY },
+  { "--memory|18446744073709551615G",
+    "--memory: \"18446744073709551615G\" is not allowed: " MEMORY },
+  { "--accel|xen", "--accel: \"xen\" is not allowed: auto, kvm or tcg" },
+  { "--firmware|bios", "--firmware: \"bios\" is not allowed: uefi" },
+  { "--kernel|", "--kernel: \"\" is not allowed: the name of a file" },
+  { "--disk|a.raw", "--disk: \"a.raw\" is not allowed: " DISK },
+  { "--disk|file=a", "--disk: \"file=a\" is not allowed: " DISK },
+  { "--disk|file=,format=raw", "--disk: \"file=,format=raw\" is not allowed: " DISK },
+  { "--disk|file=a,format=vmdk", "--disk: \"file=a,format=vmdk\" is not allowed: " DISK },
+  { "--disk|file=a,format=raw,readonly=yes",
+    "--disk: \"file=a,format=raw,readonly=yes\" is not allowed: " DISK },
+  { "--disk|file=a,file=b,format=raw",
+    "--disk: \"file=a,file=b,format=raw\" is not allowed: " DISK },
+  { "--net|bridge", "--net: \"bridge\" is not allowed: " NET },
+  { "--net|none,forward=tcp:1:2", "--net: \"none,forward=tcp:1:2\" is not allowed: " NET },
+  { "--net|user,forward=tcp:0:22", "--net: \"user,forward=tcp:0:22\" is not allowed: " NET },
+  { "--net|user,forward=tcp:1:65536", "--net: \"user,forward=tcp:1:65536\" is not allowed: " NET },
+  { "--net|user,forward=sctp:1:2", "--net: \"user,forward=sctp:1:2\" is not allowed: " NET },
+  { "--net|forward=tcp:1:2", "--net: \"forward=tcp:1:2\" is not allowed: " NET },
+  { "--serial|pty", "--serial: \"pty\" is not allowed: none, stdio or file=FILE" },
+  { "--serial|file=", "--serial: \"file=\" is not allowed: none, stdio or file=FILE" },
+  { "--display|gtk",
+    "--display: \"gtk\" is not allowed: none or spice=unix:PATH with a PATH of at most 107 bytes" },
+  { "--control|tcp:1", "--control: \"tcp:1\" is not allowed: unix:PATH with a PATH of at most 107 "
+                       "bytes" },
+  { "--control|unix:", "--control: \"unix:\" is not allowed: unix:PATH with a PATH of at most 107 "
+                       "bytes" },
+  { "--name|a\nb", "--name: \"a\\u000ab\" is not allowed: 1 to 64 characters, no control "
+                   "characters" },
+  { "--name|\xff", "--name: \"\xef\xbf\xbd\" is not allowed: 1 to 64 characters, no control "
+                   "characters" },
+  { "--help=x", "--help: takes no value" },
+  { "--bogus|1", "--bogus: there is no such option; --help lists them" },
+  { "disk.img", "\"disk.img\" is not an option; --help lists them" },
+  { "--", "\"--\" is not an option; --help lists them" },
+  { "--cpus|2", "nothing to start: give --kernel FILE or --firmware uefi" },
+};
+
+static void
+test_refused (void)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (refused); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      VmOptionsAction action;
+      g_assert_null (parse (refused[i].words, &action, &error));
+      g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE);
+      g_assert_cmpstr (error->message, ==, refused[i].message);
+    }
+}
+
+static void
+test_long_value_is_one_short_line (void)
+{
+  g_autofree char *long_value = g_strnfill (100000, 'x');
+  g_autofree char *words = g_strconcat ("--disk|", long_value, NULL);
+  g_autoptr (GError) error = NULL;
+  VmOptionsAction action;
+
+  g_assert_null (parse (words, &action, &error));
+  g_assert_cmpuint (strlen (error->message), <, 250);
+}
+
+static void
+test_too_many_disks (void)
+{
+  g_autoptr (GString) words = g_string_new ("--kernel|k");
+  g_autoptr (GError) error = NULL;
+  VmOptionsAction action;
+
+  for (unsigned i = 0; i < VM_DISKS_MAX; i++)
+    g_string_append (words, "|--disk|file=a,format=raw");
+  g_autoptr (VmConfig) config = parse_good (words->str);
+  g_assert_cmpuint (config->n_disks, ==, VM_DISKS_MAX);
+  g_string_append (words, "|--disk|file=a,format=raw");
+  g_assert_null (parse (words->str, &action, &error));
+  g_assert_cmpstr (error->message, ==, "--disk: \"file=a,format=raw\" is not allowed: " DISK);
+}
+
+static void
+test_help_names_every_option (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *help = vm_options_to_help ();
+  VmOptionsAction action;
+
+  /* Whatever else is said. */
+  g_assert_null (parse ("--cpus|99|--help", &action, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (action, ==, VM_OPTIONS_HELP);
+  g_assert_null (parse ("--version", &action, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (action, ==, VM_OPTIONS_VERSION);
+  for (unsigned i = 0; i < VM_N_OPTIONS; i++)
+    {
+      const VmOption *option = &vm_option_table[i];
+      g_assert_nonnull (option->help);
+      g_assert_true (option->argument == NULL || option->allowed != NULL);
+      g_autofree char *line =
+          g_strdup_printf ("  --%s%s%s\n      %s\n", option->name, option->argument ? " " : "",
+                           option->argument ? option->argument : "", option->help);
+      g_assert_nonnull (strstr (help, line));
+    }
+}
+
+static bool
+apply_json (VmConfig *config, const char *json, GError **error)
+{
+  return vm_options_apply_json (config, "m.json", json, strlen (json), error);
+}
+
+static void
+test_json_says_the_same (void)
+{
+  g_autoptr (VmConfig) config = vm_config_new ();
+  g_autoptr (GError) error = NULL;
+
+  apply_json (config,
+              "{ \"name\": \"J\", \"cpus\": 2, \"memory\": \"2G\", \"kernel\": \"/a,b\","
+              "  \"disk\": [ \"file=x,format=raw\", { \"file\": \"y,z\", \"format\": \"qcow2\","
+              "             \"readonly\": true } ],"
+              "  \"net\": { \"kind\": \"user\", \"forward\": [ \"tcp:1:2\", \"udp:3:4\" ] },"
+              "  \"serial\": { \"file\": \"log\" }, \"display\": { \"spice\": \"unix:/s\" },"
+              "  \"control\": \"unix:/q\", \"accel\": \"kvm\" }\n",
+              &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (config->name, ==, "J");
+  g_assert_cmpuint (config->cpus, ==, 2);
+  g_assert_cmpuint (config->memory_bytes, ==, UINT64_C (2) << 30);
+  g_assert_cmpstr (config->kernel, ==, "/a,b");
+  g_assert_cmpuint (config->n_disks, ==, 2);
+  g_assert_cmpstr (config->disks[0].file, ==, "x");
+  g_assert_cmpstr (config->disks[1].file, ==, "y,z");
+  g_assert_true (config->disks[1].readonly);
+  g_assert_cmpuint (config->n_forwards, ==, 2);
+  g_assert_cmpuint (config->forwards[1].guest_port, ==, 4);
+  g_assert_cmpstr (config->serial_file, ==, "log");
+  g_assert_cmpstr (config->spice_path, ==, "/s");
+  g_assert_cmpint (config->accel, ==, VM_ACCEL_KVM);
+  g_assert_true (vm_config_validate (config, &error));
+}
+
+static void
+test_json_refused (void)
+{
+  static const struct
+  {
+    const char *json;
+    const char *message;
+  } cases[] = {
+    { "", "m.json: not JSON in UTF-8" },
+    { "{\"name\":\"\xff\"}", "m.json: not JSON in UTF-8" },
+    { "[]", "m.json: must be a JSON object with the options as members" },
+    { "3", "m.json: must be a JSON object with the options as members" },
+    { "{} {}", "m.json: has something after the end of its object" },
+    { "{\"cpus\": 9}", "m.json: --cpus: \"9\" is not allowed: a number from 1 to 8" },
+    { "{\"cpus\": null}",
+      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
+    { "{\"cpus\": 1.5}",
+      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
+    { "{\"cpus\": [1]}",
+      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
+    { "{\"kernel\": {}}",
+      "m.json: kernel: a value of the wrong type; allowed is the name of a file" },
+    { "{\"disk\": [[]]}", "m.json: disk: a value of the wrong type; allowed is " DISK },
+    { "{\"disk\": {}}", "m.json: --disk: \"\" is not allowed: " DISK },
+    { "{\"bogus\": 1}", "m.json: \"bogus\" is not an option of a machine" },
+    { "{\"config\": \"x\"}", "m.json: \"config\" is not an option of a machine" },
+    { "{\"help\": true}", "m.json: \"help\" is not an option of a machine" },
+    { "{\"net\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", "m.json: nested deeper than 16 levels" },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (VmConfig) config = vm_config_new ();
+      g_autoptr (GError) error = NULL;
+      g_assert_false (apply_json (config, cases[i].json, &error));
+      g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE);
+      g_assert_cmpstr (error->message, ==, cases[i].message);
+    }
+}
+
+static void
+test_json_syntax_error_is_one_line (void)
+{
+  g_autoptr (VmConfig) config = vm_config_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (apply_json (config, "{\n \"cpus\" 2,\n}\n", &error));
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE);
+  g_assert_true (g_str_has_prefix (error->message, "m.json: not JSON: "));
+  g_assert_null (strchr (error->message, '\n'));
+}
+
+static void
+test_config_file_then_options (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("alcove-options-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "m.json", NULL);
+  g_autofree char *words = g_strconcat ("--cpus|3|--disk|file=b,format=raw|--config|", path, NULL);
+
+  g_assert_true (g_file_set_contents (
+      path, "{\"kernel\":\"k\",\"cpus\":2,\"memory\":\"3G\",\"disk\":\"file=a,format=raw\"}", -1,
+      NULL));
+  g_autoptr (VmConfig) config = parse_good (words);
+  g_assert_cmpuint (config->cpus, ==, 3);
+  g_assert_cmpuint (config->memory_bytes, ==, UINT64_C (3) << 30);
+  g_assert_cmpuint (config->n_disks, ==, 2);
+  g_assert_cmpstr (config->disks[0].file, ==, "a");
+  g_assert_cmpstr (config->disks[1].file, ==, "b");
+  unlink (path);
+  rmdir (folder);
+}
+
+static void
+test_config_file_that_is_none (void)
+{
+  g_autoptr (GError) error = NULL;
+  VmOptionsAction action;
+
+  g_assert_null (parse ("--config|/nonexistent.json", &action, &error));
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST);
+  g_assert_cmpstr (error->message, ==, "--config: /nonexistent.json: No such file or directory");
+  g_clear_error (&error);
+  /* A file without an end is read to the limit and no further. */
+  g_assert_null (parse ("--config|/dev/zero", &action, &error));
+  g_assert_cmpstr (error->message, ==, "/dev/zero: longer than 1048576 bytes: not a configuration");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("LC_ALL", "C", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/vm-options/everything", test_everything);
+  g_test_add_func ("/vm-options/defaults", test_defaults);
+  g_test_add_func ("/vm-options/sizes", test_sizes);
+  g_test_add_func ("/vm-options/refused", test_refused);
+  g_test_add_func ("/vm-options/long-value", test_long_value_is_one_short_line);
+  g_test_add_func ("/vm-options/too-many-disks", test_too_many_disks);
+  g_test_add_func ("/vm-options/help", test_help_names_every_option);
+  g_test_add_func ("/vm-options/json", test_json_says_the_same);
+  g_test_add_func ("/vm-options/json-refused", test_json_refused);
+  g_test_add_func ("/vm-options/json-syntax", test_json_syntax_error_is_one_line);
+  g_test_add_func ("/vm-options/config-file", test_config_file_then_options);
+  g_test_add_func ("/vm-options/config-file-bad", test_config_file_that_is_none);
+  return g_test_run ();
+}

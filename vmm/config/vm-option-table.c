@@ -1,0 +1,403 @@
+#include "config/vm-option-table.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void
+replace (char **place, const char *value)
+{
+  g_free (*place);
+  *place = g_strdup (value);
+}
+
+static bool
+set_string (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  if (text == NULL || *text == '\0')
+    return false;
+  replace ((char **) ((char *) config + option->offset), text);
+  return true;
+}
+
+static bool
+set_cmdline (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  if (text == NULL || strlen (text) > VM_CMDLINE_MAX)
+    return false;
+  replace (&config->cmdline, text);
+  return true;
+}
+
+static bool
+set_name (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  if (text == NULL || *text == '\0' || !g_utf8_validate (text, -1, NULL) ||
+      g_utf8_strlen (text, -1) > VM_NAME_MAX)
+    return false;
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    if (g_unichar_iscntrl (g_utf8_get_char (p)))
+      return false;
+  replace (&config->name, text);
+  return true;
+}
+
+static bool
+set_cpus (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+  uint64_t value = 0;
+
+  if (text == NULL || !g_ascii_string_to_unsigned (text, 10, 1, VM_CPUS_MAX, &value, NULL))
+    return false;
+  config->cpus = value;
+  return true;
+}
+
+/* "512M", "2G", "65536K" or plain bytes. */
+static bool
+parse_size (const char *text, uint64_t *bytes)
+{
+  size_t length = strlen (text);
+  unsigned shift = 0;
+
+  if (length == 0)
+    return false;
+  switch (g_ascii_toupper (text[length - 1]))
+    {
+    case 'K':
+      shift = 10;
+      break;
+    case 'M':
+      shift = 20;
+      break;
+    case 'G':
+      shift = 30;
+      break;
+    }
+  g_autofree char *digits = g_strndup (text, length - (shift > 0));
+  uint64_t number = 0;
+  if (!g_ascii_string_to_unsigned (digits, 10, 0, UINT64_MAX >> shift, &number, NULL))
+    return false;
+  *bytes = number << shift;
+  return true;
+}
+
+static bool
+set_memory (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+  uint64_t bytes = 0;
+
+  if (text == NULL || !parse_size (text, &bytes) || bytes < VM_MEMORY_MIN ||
+      bytes > VM_MEMORY_MAX || bytes % VM_MEMORY_STEP != 0)
+    return false;
+  config->memory_bytes = bytes;
+  return true;
+}
+
+static bool
+set_accel (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  for (unsigned i = 0; text != NULL && i < VM_N_ACCELS; i++)
+    if (strcmp (text, vm_accel_to_string (i)) == 0)
+      {
+        config->accel = i;
+        return true;
+      }
+  return false;
+}
+
+static bool
+set_firmware (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  if (text == NULL || strcmp (text, vm_firmware_to_string (VM_FIRMWARE_UEFI)) != 0)
+    return false;
+  config->firmware = VM_FIRMWARE_UEFI;
+  return true;
+}
+
+static bool
+parse_format (const char *text, VmDiskFormat *format)
+{
+  for (unsigned i = 0; i < VM_N_DISK_FORMATS; i++)
+    if (strcmp (text, vm_disk_format_to_string (i)) == 0)
+      {
+        *format = i;
+        return true;
+      }
+  return false;
+}
+
+static bool
+parse_switch (const char *text, bool *on)
+{
+  *on = strcmp (text, "on") == 0;
+  return *on || strcmp (text, "off") == 0;
+}
+
+static bool
+set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *file = NULL;
+  VmDiskFormat format = VM_N_DISK_FORMATS;
+  bool readonly = false;
+
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+      if (word->key == NULL)
+        return false;
+      if (strcmp (word->key, "file") == 0 && file == NULL && *word->value != '\0')
+        file = word->value;
+      else if (strcmp (word->key, "format") == 0 && format == VM_N_DISK_FORMATS &&
+               parse_format (word->value, &format))
+        continue;
+      else if (strcmp (word->key, "readonly") != 0 || !parse_switch (word->value, &readonly))
+        return false;
+    }
+  if (file == NULL || format == VM_N_DISK_FORMATS || config->n_disks == VM_DISKS_MAX)
+    return false;
+  vm_config_add_disk (config, file, format, readonly);
+  return true;
+}
+
+/* "tcp:2222:22" */
+static bool
+add_forward (VmConfig *config, const char *text)
+{
+  g_auto (GStrv) parts = g_strsplit (text, ":", 4);
+  uint64_t host = 0, guest = 0;
+
+  if (g_strv_length (parts) != 3 || config->n_forwards == VM_FORWARDS_MAX ||
+      !g_ascii_string_to_unsigned (parts[1], 10, 1, UINT16_MAX, &host, NULL) ||
+      !g_ascii_string_to_unsigned (parts[2], 10, 1, UINT16_MAX, &guest, NULL))
+    return false;
+  for (unsigned i = 0; i < VM_N_FORWARDS; i++)
+    if (strcmp (parts[0], vm_forward_protocol_to_string (i)) == 0)
+      {
+        vm_config_add_forward (config, i, host, guest);
+        return true;
+      }
+  return false;
+}
+
+static bool
+set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  bool said = false;
+
+  config->n_forwards = 0;
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+      if (word->key == NULL && !said)
+        {
+          said = true;
+          config->net = strcmp (word->value, "user") == 0 ? VM_NET_USER : VM_NET_NONE;
+          if (config->net == VM_NET_NONE && strcmp (word->value, "none") != 0)
+            return false;
+        }
+      else if (word->key == NULL || strcmp (word->key, "forward") != 0 ||
+               !add_forward (config, word->value))
+        return false;
+    }
+  return said && (config->net == VM_NET_USER || config->n_forwards == 0);
+}
+
+static bool
+set_serial (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  if (option_words_get_length (words) != 1)
+    return false;
+  const OptionWord *word = option_words_get (words, 0);
+  if (word->key == NULL && strcmp (word->value, "none") == 0)
+    config->serial = VM_SERIAL_NONE;
+  else if (word->key == NULL && strcmp (word->value, "stdio") == 0)
+    config->serial = VM_SERIAL_STDIO;
+  else if (word->key != NULL && strcmp (word->key, "file") == 0 && *word->value != '\0')
+    {
+      config->serial = VM_SERIAL_FILE;
+      replace (&config->serial_file, word->value);
+    }
+  else
+    return false;
+  return true;
+}
+
+/* The PATH of "unix:PATH" when it fits into a socket's address; else NULL. */
+static const char *
+parse_unix (const char *text)
+{
+  if (text == NULL || !g_str_has_prefix (text, "unix:"))
+    return NULL;
+  text += strlen ("unix:");
+  return *text != '\0' && strlen (text) <= VM_SOCKET_PATH_MAX ? text : NULL;
+}
+
+static bool
+set_display (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  if (option_words_get_length (words) != 1)
+    return false;
+  const OptionWord *word = option_words_get (words, 0);
+  if (word->key == NULL && strcmp (word->value, "none") == 0)
+    {
+      config->display = VM_DISPLAY_NONE;
+      return true;
+    }
+  if (word->key == NULL || strcmp (word->key, "spice") != 0 || parse_unix (word->value) == NULL)
+    return false;
+  config->display = VM_DISPLAY_SPICE;
+  replace (&config->spice_path, parse_unix (word->value));
+  return true;
+}
+
+static bool
+set_control (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *path = parse_unix (option_words_get_single (words));
+
+  if (path == NULL)
+    return false;
+  replace (&config->control_path, path);
+  return true;
+}
+
+#define UNIX_SOCKET "PATH of at most " G_STRINGIFY (VM_SOCKET_PATH_MAX) " bytes"
+
+const VmOption vm_option_table[] = {
+  [VM_OPTION_NAME] = {
+    .name = "name", .argument = "NAME", .whole = true, .set = set_name,
+    .allowed = "1 to " G_STRINGIFY (VM_NAME_MAX) " characters, no control characters",
+    .help = "what the machine is called",
+  },
+  [VM_OPTION_CPUS] = {
+    .name = "cpus", .argument = "N", .set = set_cpus,
+    .allowed = "a number from 1 to " G_STRINGIFY (VM_CPUS_MAX),
+    .help = "virtual CPUs (1)",
+  },
+  [VM_OPTION_MEMORY] = {
+    .name = "memory", .argument = "SIZE", .set = set_memory,
+    .allowed = "64M to 256G in whole MiB; the suffixes are K, M and G",
+    .help = "the guest's memory, as 512M or 2G (1G)",
+  },
+  [VM_OPTION_ACCEL] = {
+    .name = "accel", .argument = "auto|kvm|tcg", .set = set_accel,
+    .allowed = "auto, kvm or tcg",
+    .help = "run on KVM, or emulated by QEMU; auto: KVM where it is usable (auto)",
+  },
+  [VM_OPTION_FIRMWARE] = {
+    .name = "firmware", .argument = "uefi", .set = set_firmware,
+    .allowed = "uefi",
+    .help = "start by firmware from a disk instead of by --kernel",
+  },
+  [VM_OPTION_NVRAM] = {
+    .name = "nvram", .argument = "FILE", .whole = true, .set = set_string,
+    .offset = offsetof (VmConfig, nvram),
+    .allowed = "the name of a file",
+    .help = "keeps the variables of the firmware; made when it does not exist",
+  },
+  [VM_OPTION_KERNEL] = {
+    .name = "kernel", .argument = "FILE", .whole = true, .set = set_string,
+    .offset = offsetof (VmConfig, kernel),
+    .allowed = "the name of a file",
+    .help = "a Linux kernel: bzImage or uncompressed vmlinux",
+  },
+  [VM_OPTION_INITRD] = {
+    .name = "initrd", .argument = "FILE", .whole = true, .set = set_string,
+    .offset = offsetof (VmConfig, initrd),
+    .allowed = "the name of a file",
+    .help = "its initial RAM disk",
+  },
+  [VM_OPTION_CMDLINE] = {
+    .name = "cmdline", .argument = "TEXT", .whole = true, .set = set_cmdline,
+    .allowed = "at most " G_STRINGIFY (VM_CMDLINE_MAX) " bytes",
+    .help = "its command line, as \"console=ttyS0\"",
+  },
+  [VM_OPTION_DISK] = {
+    .name = "disk", .argument = "file=FILE,format=raw|qcow2[,readonly=on|off]",
+    .repeats = true, .set = set_disk,
+    .allowed = "file=FILE,format=raw|qcow2[,readonly=on|off], at most "
+               G_STRINGIFY (VM_DISKS_MAX) " times",
+    .help = "a disk; repeat for more; the format is never guessed",
+  },
+  [VM_OPTION_CDROM] = {
+    .name = "cdrom", .argument = "FILE", .whole = true, .set = set_string,
+    .offset = offsetof (VmConfig, cdrom),
+    .allowed = "the name of a file",
+    .help = "a CD or DVD image, read-only",
+  },
+  [VM_OPTION_NET] = {
+    .name = "net", .argument = "none|user[,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
+    .allowed = "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
+               "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards",
+    .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
+  },
+  [VM_OPTION_SERIAL] = {
+    .name = "serial", .argument = "none|stdio|file=FILE", .set = set_serial,
+    .allowed = "none, stdio or file=FILE",
+    .help = "where the first serial port goes (none)",
+  },
+  [VM_OPTION_DISPLAY] = {
+    .name = "display", .argument = "none|spice=unix:PATH", .set = set_display,
+    .allowed = "none or spice=unix:PATH with a " UNIX_SOCKET,
+    .help = "listen for SPICE clients on a Unix socket (none)",
+  },
+  [VM_OPTION_CONTROL] = {
+    .name = "control", .argument = "unix:PATH", .whole = true, .set = set_control,
+    .allowed = "unix:PATH with a " UNIX_SOCKET,
+    .help = "answer QMP on a Unix socket",
+  },
+  [VM_OPTION_CONFIG] = {
+    .name = "config", .argument = "FILE.json", .whole = true,
+    .allowed = "the name of a file",
+    .help = "take these options from a JSON file first",
+  },
+  [VM_OPTION_HELP] = { .name = "help", .help = "show this" },
+  [VM_OPTION_VERSION] = { .name = "version", .help = "show the version" },
+};
+static_assert (G_N_ELEMENTS (vm_option_table) == VM_N_OPTIONS, "an entry for each option");
+static_assert (VM_MEMORY_MIN == UINT64_C (64) << 20 && VM_MEMORY_MAX == UINT64_C (256) << 30,
+               "the limits that --memory tells");
+
+const VmOption *
+vm_option_find (const char *name)
+{
+  for (unsigned i = 0; i < VM_N_OPTIONS; i++)
+    if (strcmp (vm_option_table[i].name, name) == 0)
+      return &vm_option_table[i];
+  return NULL;
+}
+
+bool
+vm_option_refuse (GError **error, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *text = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error_literal (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE, text);
+  return false;
+}
+
+bool
+vm_option_apply (VmConfig *config, const VmOption *option, const OptionWords *words,
+                 const char *source, GError **error)
+{
+  if (option->set (config, option, words))
+    return true;
+  g_autofree char *value = option_words_to_message (words);
+  return vm_option_refuse (error, "%s%s--%s: \"%s\" is not allowed: %s", source ? source : "",
+                           source ? ": " : "", option->name, value, option->allowed);
+}
