@@ -1,0 +1,195 @@
+"""Kernels and initrds for the appliance and for the guests in it: made once from Debian's packages, kept in a cache.
+
+Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
+       material.py vmlinux generic|cloud     the ELF inside it, for PVH
+       material.py initrd generic|cloud      busybox, the flavour's virtio, DRM, evdev and ext4 modules, tests/guest/guest-init
+
+Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
+whole or not at all, and two runs at once wait for one another.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import lzma
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+GUEST = HERE.parent / "guest"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+LZ4_LEGACY_MAGIC = b"\x02\x21\x4c\x18"
+PACKAGES = {"generic": "linux-image-amd64", "cloud": "linux-image-cloud-amd64"}
+APPLIANCE_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm-amd"]
+GUEST_MODULES = {
+    "generic": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "virtio_input", "evdev", "virtio-gpu", "crc32c_generic", "ext4",
+                "pvpanic-mmio"],
+    "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4"],
+}
+
+
+class MaterialError(Exception):
+    pass
+
+
+def run(*command, **options):
+    result = subprocess.run([str(word) for word in command], capture_output=True, **options)
+    if result.returncode:
+        raise MaterialError(f"{command[0]}: {result.stderr.decode(errors='replace').strip()}")
+    return result.stdout
+
+
+class Material:
+    def __init__(self):
+        default = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "alcove/test-material"
+        self.cache = pathlib.Path(os.environ.get("ALCOVE_TEST_MATERIAL") or default)
+        self.depth = 0
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Reentrant within one Material."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.depth += 1
+        try:
+            if self.depth == 1:
+                self.lock = open(self.cache / "lock", "w")
+                fcntl.flock(self.lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            self.depth -= 1
+            if self.depth == 0:
+                self.lock.close()
+
+    def package(self, flavour):
+        """The folder of a kernel package, unpacked."""
+        with self.locked():
+            done = sorted(self.cache.glob(f"linux-image-{flavour}-*"))
+            if done:
+                return done[-1]
+            depends = run("apt-cache", "depends", PACKAGES[flavour]).decode()
+            package = next((line.split()[-1] for line in depends.splitlines() if "Depends: linux-image" in line), None)
+            if not package:
+                raise MaterialError(f"apt knows no {PACKAGES[flavour]}: run apt-get update")
+            with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+                print(f"material: fetching {package}", file=sys.stderr, flush=True)
+                run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", package, cwd=folder)
+                run("dpkg-deb", "-x", next(pathlib.Path(folder).glob("*.deb")), f"{folder}/tree")
+                target = self.cache / package.replace("linux-image-", f"linux-image-{flavour}-")
+                os.rename(f"{folder}/tree", target)
+            return target
+
+    def kernel(self, flavour):
+        return next(self.package(flavour).glob("boot/vmlinuz-*"))
+
+    def vmlinux(self, flavour):
+        with self.locked():
+            target = self.package(flavour) / "vmlinux"
+            if not target.exists():
+                self.write(target, self.extract_vmlinux(self.kernel(flavour)))
+            return target
+
+    def extract_vmlinux(self, kernel):
+        """The payload that the setup header speaks of (Documentation/arch/x86/boot.rst: payload_offset, payload_length)."""
+        image = kernel.read_bytes()
+        setup_sectors = image[0x1F1] or 4
+        offset, length = struct.unpack_from("<II", image, 0x248)
+        start = (setup_sectors + 1) * 512 + offset
+        payload = image[start:start + length]
+        if payload.startswith(XZ_MAGIC):
+            data = lzma.LZMADecompressor().decompress(payload)
+        elif payload.startswith(LZ4_LEGACY_MAGIC):
+            # The last four bytes are the kernel's own: the unpacked size.
+            data = run("lz4", "-d", "-c", input=payload[:-4])
+        else:
+            data = b""
+        if data[:4] != b"\x7fELF":
+            raise MaterialError(f"{kernel}: its payload is neither xz nor lz4 of an ELF")
+        return data
+
+    def load_order(self, flavour, names):
+        """The files of the named modules behind those that they depend on; what is built in is left out."""
+        found = {file.name.removesuffix(".ko").replace("-", "_"): file for file in self.package(flavour).glob("lib/modules/*/kernel/**/*.ko")}
+        order = []
+
+        def add(name):
+            file = found.get(name.replace("-", "_"))
+            if not file or file in order:
+                return
+            for needed in run("modinfo", "-F", "depends", file).decode().strip().split(","):
+                if needed:
+                    add(needed)
+            order.append(file)
+
+        for name in names:
+            add(name)
+        return order
+
+    def initrd(self, name, flavour, modules, fill):
+        """fill (folder) adds what else is in it and returns the bytes that a change of which makes a new initrd."""
+        with self.locked(), tempfile.TemporaryDirectory(dir=self.cache) as temporary:
+            folder = pathlib.Path(temporary) / "root"
+            for part in ("dev", "proc", "sys", "tmp", "mnt", "newroot", "modules"):
+                (folder / part).mkdir(parents=True)
+            stamp = hashlib.sha256(fill(folder) + repr(modules).encode() + self.package(flavour).name.encode())
+            target = self.cache / f"{name}-{flavour}-{stamp.hexdigest()[:16]}"
+            if target.exists():
+                return target
+            names = []
+            for file in self.load_order(flavour, modules):
+                run("objcopy", "-R", ".BTF", "-R", "__mcount_loc", "--strip-debug", file, folder / "modules" / file.name)
+                names.append(f"/modules/{file.name}")
+            (folder / "modules.list").write_text("\n".join(names) + "\n")
+            listing = "\n".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
+            self.write(target, run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", input=listing.encode(), cwd=folder))
+            return target
+
+    def appliance_initrd(self):
+        def fill(folder):
+            run("cc", "-static", "-Os", "-D_GNU_SOURCE", "-o", folder / "init", HERE / "init.c")
+            return (HERE / "init.c").read_bytes()
+
+        return self.initrd("appliance-initrd", "generic", APPLIANCE_MODULES, fill)
+
+    def guest_initrd(self, flavour):
+        def fill(folder):
+            (folder / "bin").mkdir()
+            run("cp", "/bin/busybox", folder / "bin/busybox")
+            for applet in run("/bin/busybox", "--list").decode().split():
+                if applet != "busybox":
+                    (folder / "bin" / applet).symlink_to("busybox")
+            run("cp", GUEST / "guest-init", folder / "init")
+            (folder / "init").chmod(0o755)
+            used = (GUEST / "guest-init").read_bytes()
+            for source in sorted(GUEST.glob("guest-*.c")):
+                run("cc", "-static", "-Os", "-D_GNU_SOURCE", "-o", folder / "bin" / source.stem, source)
+                used += source.read_bytes()
+            return used
+
+        return self.initrd("guest-initrd", flavour, GUEST_MODULES[flavour], fill)
+
+    def write(self, target, data):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(data)
+        os.rename(part, target)
+
+
+def main():
+    material = Material()
+    makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
+    if len(sys.argv) != 3 or sys.argv[1] not in makers or sys.argv[2] not in PACKAGES:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        print(makers[sys.argv[1]](sys.argv[2]))
+    except MaterialError as error:
+        print(f"material: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
