@@ -1,0 +1,79 @@
+#define G_LOG_DOMAIN "vmm-kvm"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "kvm/kvm-private.h"
+
+/* slot_lock held. */
+static int
+find_free (const KvmVm *vm)
+{
+  for (int i = 0; i < KVM_MAX_SLOTS; i++)
+    if (vm->slots[i].memory_size == 0)
+      return i;
+  return -1;
+}
+
+static int
+map (void *opaque, uint64_t gpa, void *host, uint64_t size, bool readonly, bool log_dirty,
+     GError **error)
+{
+  KvmVm *vm = opaque;
+
+  g_mutex_lock (&vm->slot_lock);
+  int slot = find_free (vm);
+  struct kvm_userspace_memory_region region = {
+    .slot = (uint32_t) slot,
+    .flags = (readonly ? KVM_MEM_READONLY : 0) | (log_dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0),
+    .guest_phys_addr = gpa,
+    .memory_size = size,
+    .userspace_addr = (uintptr_t) host,
+  };
+  if (slot < 0)
+    errno = ENOSPC;
+  if (slot < 0 || ioctl (vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+    {
+      kvm_fail (error, "KVM_SET_USER_MEMORY_REGION");
+      slot = -1;
+    }
+  else
+    vm->slots[slot] = region;
+  g_mutex_unlock (&vm->slot_lock);
+  return slot;
+}
+
+static void
+unmap (void *opaque, int slot)
+{
+  KvmVm *vm = opaque;
+
+  g_return_if_fail (slot >= 0 && slot < KVM_MAX_SLOTS);
+  g_mutex_lock (&vm->slot_lock);
+  vm->slots[slot].memory_size = 0;
+  ioctl (vm->fd, KVM_SET_USER_MEMORY_REGION, &vm->slots[slot]);
+  g_mutex_unlock (&vm->slot_lock);
+}
+
+static bool
+get_dirty (void *opaque, int slot, uint64_t *bitmap)
+{
+  KvmVm *vm = opaque;
+  struct kvm_dirty_log log = { .slot = (uint32_t) slot, .dirty_bitmap = bitmap };
+
+  return ioctl (vm->fd, KVM_GET_DIRTY_LOG, &log) == 0;
+}
+
+const MemorySlotOps kvm_memory_slot_ops = { .map = map, .unmap = unmap, .get_dirty = get_dirty };
+
+bool
+kvm_slots_add_ram (KvmVm *vm, GError **error)
+{
+  unsigned n;
+  const GuestMemoryRegion *regions = guest_memory_get_regions (vm->config.memory, &n);
+
+  for (unsigned i = 0; i < n; i++)
+    if (map (vm, regions[i].gpa, regions[i].host, regions[i].size, false, false, error) < 0)
+      return false;
+  return true;
+}
