@@ -1,0 +1,463 @@
+#include <string.h>
+#include <linux/virtio_ring.h>
+
+#include "bus/guest-memory.h"
+#include "virtio/virtqueue.h"
+#include "virtqueue-driver.h"
+
+#define MIB      UINT64_C (0x100000)
+#define RING     UINT64_C (0x10000)
+#define DATA     UINT64_C (0x100000)
+#define TABLE    UINT64_C (0x80000)
+#define RAM      (4 * MIB)
+#define BEYOND   (64 * MIB)
+#define SIZE     8
+#define REQUESTS 300000 /* more than an index counts */
+
+typedef struct Fixture
+{
+  GuestMemory *memory;
+  VirtqueueDriver *driver;
+  Virtqueue *queue;
+  VirtqueueElement element;
+} Fixture;
+
+typedef struct Options
+{
+  bool event_idx;
+  bool indirect;
+} Options;
+
+static const Options plain = { false, false };
+static const Options modern = { true, true };
+
+static void
+setup (Fixture *f, gconstpointer data)
+{
+  const Options *options = data;
+  g_autoptr (GError) error = NULL;
+
+  f->memory = guest_memory_new (RAM, RAM, 8 * RAM, &error);
+  g_assert_no_error (error);
+  f->driver = virtqueue_driver_new (f->memory, RING, SIZE, options->event_idx, options->indirect);
+  f->queue = virtqueue_new (f->memory, virtqueue_driver_get_layout (f->driver), &error);
+  g_assert_no_error (error);
+}
+
+static void
+teardown (Fixture *f, gconstpointer data)
+{
+  virtqueue_element_clear (&f->element);
+  virtqueue_free (f->queue);
+  virtqueue_driver_free (f->driver);
+  guest_memory_free (f->memory);
+}
+
+static void
+assert_broken (Fixture *f, const char *why)
+{
+  g_assert_false (virtqueue_pop (f->queue, &f->element));
+  g_assert_true (virtqueue_is_broken (f->queue));
+  g_assert_nonnull (strstr (virtqueue_get_fault (f->queue), why));
+  /* For good, and silently. */
+  g_assert_false (virtqueue_pop (f->queue, &f->element));
+  virtqueue_push (f->queue, &f->element, 0);
+  g_assert_cmpuint (virtqueue_driver_get_used_index (f->driver), ==, 0);
+}
+
+static void
+test_chain (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segments[] = {
+    { DATA, 16, false },
+    { DATA + 0x1000, 512, true },
+    { DATA + 0x2000, 1, true },
+  };
+  uint16_t head = virtqueue_driver_add (f->driver, segments, 3);
+
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_cmpuint (f->element.head, ==, head);
+  g_assert_cmpuint (f->element.n_out, ==, 1);
+  g_assert_cmpuint (f->element.n_in, ==, 2);
+  g_assert_cmpuint (f->element.out_bytes, ==, 16);
+  g_assert_cmpuint (f->element.in_bytes, ==, 513);
+  g_assert_true (f->element.in[1].iov_base == guest_memory_map (f->memory, DATA + 0x2000, 1));
+  g_assert_false (virtqueue_pop (f->queue, &f->element));
+  g_assert_false (virtqueue_is_broken (f->queue));
+
+  f->element.head = head;
+  virtqueue_push (f->queue, &f->element, 513);
+  uint16_t used;
+  uint32_t written;
+  g_assert_true (virtqueue_driver_take_used (f->driver, &used, &written));
+  g_assert_cmpuint (used, ==, head);
+  g_assert_cmpuint (written, ==, 513);
+}
+
+static void
+test_indirect (Fixture *f, gconstpointer data)
+{
+  DriverSegment segments[100];
+
+  for (unsigned i = 0; i < 100; i++)
+    segments[i] = (DriverSegment){ DATA + i * 0x1000, 4096, i >= 50 };
+  virtqueue_driver_add_indirect (f->driver, TABLE, segments, 100);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_cmpuint (f->element.n_out, ==, 50);
+  g_assert_cmpuint (f->element.n_in, ==, 50);
+  for (unsigned i = 0; i < 50; i++)
+    g_assert_true (f->element.in[i].iov_base ==
+                   guest_memory_map (f->memory, segments[50 + i].gpa, 1));
+}
+
+/* Every index wraps several times; nothing is lost, reordered or seen twice. */
+static void
+test_wrap (Fixture *f, gconstpointer data)
+{
+  for (unsigned i = 0; i < REQUESTS; i++)
+    {
+      const DriverSegment segment = { DATA + i % 4096, 1 + i % 100, i % 2 };
+      uint16_t head = virtqueue_driver_add (f->driver, &segment, 1);
+      uint16_t used;
+      uint32_t written;
+
+      g_assert_true (virtqueue_pop (f->queue, &f->element));
+      g_assert_cmpuint (f->element.out_bytes + f->element.in_bytes, ==, segment.size);
+      virtqueue_push (f->queue, &f->element, i);
+      g_assert_true (virtqueue_driver_take_used (f->driver, &used, &written));
+      g_assert_cmpuint (used, ==, head);
+      g_assert_cmpuint (written, ==, i);
+    }
+}
+
+static void
+test_empty_buffer (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { BEYOND, 0, false };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_cmpuint (f->element.n_out + f->element.n_in, ==, 0);
+}
+
+static void
+test_layout_refused (void)
+{
+  g_autoptr (GuestMemory) memory = guest_memory_new (RAM, RAM, 8 * RAM, NULL);
+  const VirtqueueLayout good = {
+    .size = 256, .descriptors = RING, .available = RING + 0x2000, .used = RING + 0x4000
+  };
+  const struct
+  {
+    const char *what;
+    VirtqueueLayout layout;
+  } bad[] = {
+    { "size 0", { 0, RING, RING + 0x2000, RING + 0x4000 } },
+    { "size not a power of two", { 255, RING, RING + 0x2000, RING + 0x4000 } },
+    { "size too large", { 2048, RING, RING + 0x10000, RING + 0x20000 } },
+    { "descriptors misaligned", { 256, RING + 8, RING + 0x2000, RING + 0x4000 } },
+    { "available misaligned", { 256, RING, RING + 0x2001, RING + 0x4000 } },
+    { "used misaligned", { 256, RING, RING + 0x2000, RING + 0x4002 } },
+    { "descriptors reach out of RAM", { 256, RAM - 0xff0, RING, RING + 0x4000 } },
+    { "available outside RAM", { 256, RING, BEYOND, RING + 0x4000 } },
+    { "used reaches out of RAM", { 256, RING, RING + 0x2000, RAM - 2048 } },
+    { "used wraps", { 256, RING, RING + 0x2000, UINT64_MAX - 3 } },
+  };
+
+  g_autoptr (Virtqueue) queue = virtqueue_new (memory, &good, NULL);
+  g_assert_nonnull (queue);
+  for (unsigned i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%s", bad[i].what);
+      g_assert_null (virtqueue_new (memory, &bad[i].layout, &error));
+      g_assert_nonnull (error);
+    }
+}
+
+static void
+test_loop (Fixture *f, gconstpointer data)
+{
+  virtqueue_driver_set_descriptor (f->driver, 0, DATA, 1, VRING_DESC_F_NEXT, 1);
+  virtqueue_driver_set_descriptor (f->driver, 1, DATA, 1, VRING_DESC_F_NEXT, 0);
+  virtqueue_driver_make_available (f->driver, 0);
+  assert_broken (f, "loop");
+}
+
+static void
+test_loop_in_indirect (Fixture *f, gconstpointer data)
+{
+  struct vring_desc table[2] = {
+    { GUINT64_TO_LE (DATA), GUINT32_TO_LE (1), GUINT16_TO_LE (VRING_DESC_F_NEXT),
+      GUINT16_TO_LE (1) },
+    { GUINT64_TO_LE (DATA), GUINT32_TO_LE (1), GUINT16_TO_LE (VRING_DESC_F_NEXT),
+      GUINT16_TO_LE (0) },
+  };
+
+  g_assert_true (guest_memory_write (f->memory, TABLE, table, sizeof table));
+  virtqueue_driver_set_descriptor (f->driver, 0, TABLE, sizeof table, VRING_DESC_F_INDIRECT, 0);
+  virtqueue_driver_make_available (f->driver, 0);
+  assert_broken (f, "loop");
+}
+
+static void
+test_nested_indirect (Fixture *f, gconstpointer data)
+{
+  struct vring_desc table = { GUINT64_TO_LE (TABLE), GUINT32_TO_LE (16),
+                              GUINT16_TO_LE (VRING_DESC_F_INDIRECT), 0 };
+
+  g_assert_true (guest_memory_write (f->memory, TABLE, &table, sizeof table));
+  virtqueue_driver_set_descriptor (f->driver, 0, TABLE, 16, VRING_DESC_F_INDIRECT, 0);
+  virtqueue_driver_make_available (f->driver, 0);
+  assert_broken (f, "inside another");
+}
+
+static void
+test_indirect_bounds (Fixture *f, gconstpointer data)
+{
+  const struct
+  {
+    uint64_t gpa;
+    uint32_t length;
+    uint16_t flags;
+  } bad[] = {
+    { TABLE, 0, 0 },
+    { TABLE, 15, 0 },
+    { TABLE, 17, 0 },
+    { TABLE, 16 * (VIRTQUEUE_MAX_SIZE + 1), 0 },
+    { TABLE, UINT32_MAX & ~15u, 0 },
+    { RAM - 8, 16, 0 },
+    { UINT64_MAX - 8, 16, 0 },
+    { TABLE, 16, VRING_DESC_F_NEXT },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (Virtqueue) queue =
+          virtqueue_new (f->memory, virtqueue_driver_get_layout (f->driver), NULL);
+
+      virtqueue_driver_set_descriptor (f->driver, 0, bad[i].gpa, bad[i].length,
+                                       VRING_DESC_F_INDIRECT | bad[i].flags, 1);
+      virtqueue_driver_set_available (f->driver, 0, 0);
+      virtqueue_driver_set_available_index (f->driver, 1);
+      g_test_message ("length %u at 0x%" G_GINT64_MODIFIER "x", bad[i].length, bad[i].gpa);
+      g_assert_false (virtqueue_pop (queue, &f->element));
+      g_assert_true (virtqueue_is_broken (queue));
+    }
+}
+
+static void
+test_indirect_not_negotiated (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, false };
+
+  virtqueue_driver_add_indirect (f->driver, TABLE, &segment, 1);
+  assert_broken (f, "not negotiated");
+}
+
+/* 1024 descriptors in the table behind 7 in the ring: longer than anything that may be. */
+static void
+test_chain_too_long (Fixture *f, gconstpointer data)
+{
+  DriverSegment segments[VIRTQUEUE_MAX_SIZE];
+
+  for (unsigned i = 0; i < VIRTQUEUE_MAX_SIZE; i++)
+    segments[i] = (DriverSegment){ DATA, 1, false };
+  for (unsigned i = 1; i < SIZE; i++)
+    virtqueue_driver_set_descriptor (f->driver, i, DATA, 1, VRING_DESC_F_NEXT, (i + 1) % SIZE);
+  virtqueue_driver_add_indirect (f->driver, TABLE, segments, VIRTQUEUE_MAX_SIZE);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_cmpuint (f->element.out_bytes, ==, VIRTQUEUE_MAX_SIZE);
+  virtqueue_driver_make_available (f->driver, 1);
+  assert_broken (f, "too long");
+}
+
+static void
+test_length_overflow (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, UINT32_MAX, false };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  assert_broken (f, "outside RAM");
+}
+
+static void
+test_address_wraps (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { UINT64_MAX - 10, 100, true };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  assert_broken (f, "outside RAM");
+}
+
+static void
+test_wrong_direction (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segments[] = { { DATA, 16, true }, { DATA + 16, 16, false } };
+
+  virtqueue_driver_add (f->driver, segments, 2);
+  assert_broken (f, "readable descriptor after");
+}
+
+static void
+test_head_beyond_queue (Fixture *f, gconstpointer data)
+{
+  virtqueue_driver_make_available (f->driver, SIZE);
+  assert_broken (f, "beyond the queue");
+}
+
+static void
+test_next_beyond_queue (Fixture *f, gconstpointer data)
+{
+  virtqueue_driver_set_descriptor (f->driver, 0, DATA, 1, VRING_DESC_F_NEXT, SIZE);
+  virtqueue_driver_make_available (f->driver, 0);
+  assert_broken (f, "beyond the queue");
+}
+
+static void
+test_available_index_jumps (Fixture *f, gconstpointer data)
+{
+  virtqueue_driver_set_available_index (f->driver, SIZE + 1);
+  assert_broken (f, "jumps");
+}
+
+static void
+test_interrupt_flag (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, true };
+
+  g_assert_false (virtqueue_must_interrupt (f->queue));
+  for (unsigned quiet = 0; quiet < 2; quiet++)
+    {
+      virtqueue_driver_set_no_interrupt (f->driver, quiet);
+      virtqueue_driver_add (f->driver, &segment, 1);
+      g_assert_true (virtqueue_pop (f->queue, &f->element));
+      virtqueue_push (f->queue, &f->element, 1);
+      g_assert_cmpint (virtqueue_must_interrupt (f->queue), ==, !quiet);
+      g_assert_false (virtqueue_must_interrupt (f->queue));
+    }
+}
+
+/* One interrupt when the fourth is used, none before and none after. */
+static void
+test_interrupt_event (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, true };
+
+  virtqueue_driver_set_used_event (f->driver, 3);
+  for (unsigned i = 0; i < 7; i++)
+    {
+      virtqueue_driver_add (f->driver, &segment, 1);
+      g_assert_true (virtqueue_pop (f->queue, &f->element));
+      virtqueue_push (f->queue, &f->element, 1);
+      g_assert_cmpint (virtqueue_must_interrupt (f->queue), ==, i == 3);
+    }
+}
+
+/* A batch is one interrupt. */
+static void
+test_interrupt_batch (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, true };
+
+  virtqueue_driver_set_used_event (f->driver, 2);
+  for (unsigned i = 0; i < 6; i++)
+    virtqueue_driver_add (f->driver, &segment, 1);
+  while (virtqueue_pop (f->queue, &f->element))
+    virtqueue_push (f->queue, &f->element, 1);
+  g_assert_true (virtqueue_must_interrupt (f->queue));
+  g_assert_false (virtqueue_must_interrupt (f->queue));
+}
+
+/* The driver kicks once a batch: the device asks again only when it has found the ring empty. */
+static void
+test_notification (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, false };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_driver_must_kick (f->driver));
+  if (virtqueue_driver_get_layout (f->driver)->event_idx)
+    {
+      virtqueue_driver_add (f->driver, &segment, 1);
+      g_assert_false (virtqueue_driver_must_kick (f->driver));
+    }
+  while (virtqueue_pop (f->queue, &f->element))
+    virtqueue_push (f->queue, &f->element, 0);
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_driver_must_kick (f->driver));
+}
+
+static void
+test_notification_off (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 1, false };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_driver_must_kick (f->driver));
+  virtqueue_set_notification (f->queue, false);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_false (virtqueue_pop (f->queue, &f->element));
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_false (virtqueue_driver_must_kick (f->driver));
+  /* What came while off is found by the pop that follows. */
+  virtqueue_set_notification (f->queue, true);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_false (virtqueue_pop (f->queue, &f->element));
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_driver_must_kick (f->driver));
+}
+
+static void
+test_move (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { DATA, 77, false };
+  VirtqueueElement kept = { 0 };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  virtqueue_driver_add (f->driver, &segment, 1);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  virtqueue_element_move (&kept, &f->element);
+  g_assert_null (f->element.storage);
+  g_assert_true (virtqueue_pop (f->queue, &f->element));
+  g_assert_cmpuint (kept.out[0].iov_len, ==, 77);
+  g_assert_cmpuint (kept.head, !=, f->element.head);
+  virtqueue_element_clear (&kept);
+}
+
+#define ADD(name, options, func)                                                                   \
+  g_test_add ("/virtqueue/" name, Fixture, &options, setup, func, teardown)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/virtqueue/layout-refused", test_layout_refused);
+  ADD ("chain", plain, test_chain);
+  ADD ("indirect", modern, test_indirect);
+  ADD ("wrap", plain, test_wrap);
+  ADD ("wrap-event-idx", modern, test_wrap);
+  ADD ("empty-buffer", plain, test_empty_buffer);
+  ADD ("loop", plain, test_loop);
+  ADD ("loop-in-indirect", modern, test_loop_in_indirect);
+  ADD ("nested-indirect", modern, test_nested_indirect);
+  ADD ("indirect-bounds", modern, test_indirect_bounds);
+  ADD ("indirect-not-negotiated", plain, test_indirect_not_negotiated);
+  ADD ("chain-too-long", modern, test_chain_too_long);
+  ADD ("length-overflow", plain, test_length_overflow);
+  ADD ("address-wraps", plain, test_address_wraps);
+  ADD ("wrong-direction", plain, test_wrong_direction);
+  ADD ("head-beyond-queue", plain, test_head_beyond_queue);
+  ADD ("next-beyond-queue", plain, test_next_beyond_queue);
+  ADD ("available-index-jumps", plain, test_available_index_jumps);
+  ADD ("interrupt-flag", plain, test_interrupt_flag);
+  ADD ("interrupt-event", modern, test_interrupt_event);
+  ADD ("interrupt-batch", modern, test_interrupt_batch);
+  ADD ("notification", plain, test_notification);
+  ADD ("notification-event", modern, test_notification);
+  ADD ("notification-off", plain, test_notification_off);
+  ADD ("notification-off-event", modern, test_notification_off);
+  ADD ("move", plain, test_move);
+  return g_test_run ();
+}
