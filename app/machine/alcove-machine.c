@@ -1,0 +1,866 @@
+#define G_LOG_DOMAIN "app-machine"
+
+#include "machine/alcove-machine.h"
+
+#include "machine/machine-launch.h"
+#include "machine/machine-lock.h"
+#include "machine/machine-session.h"
+#include "machine/machine-thumbnail.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+
+/* Theory of operation: without a session the machine is stopped, crashed, broken or starting;
+ * with one its state is the session's. A session comes from start or from reconnect and goes
+ * with its "ended". The folder is watched: another process that changes machine.ini, takes the
+ * lock (it starts the machine) or saves a thumbnail makes this object look again. */
+
+/* How often a machine that someone else runs, but that does not answer yet, is asked again. */
+#define PROBE_AGAIN_MS 1000
+
+struct _AlcoveMachine
+{
+  GObject parent;
+  char *folder;
+  char *id;
+  MachineSettings *settings; /* NULL: broken */
+  MachineState state;
+  MachineAccelerator accelerator;
+  char *last_error;
+  char *thumbnail;
+  MachineSession *session;
+  GCancellable *start_cancellable; /* while starting */
+  int lock_fd;                     /* while starting, -1 otherwise */
+  GPtrArray *off_tasks;            /* of force_off, until the end */
+  GFileMonitor *monitor;
+  guint probe_source;
+  guint thumbnail_source;
+  guint thumbnail_seconds;
+  gboolean probing;
+};
+
+G_DEFINE_FINAL_TYPE (AlcoveMachine, alcove_machine, G_TYPE_OBJECT)
+
+enum
+{
+  PROP_ID = 1,
+  PROP_FOLDER,
+  PROP_NAME,
+  PROP_STATE,
+  PROP_ACCELERATOR,
+  PROP_THUMBNAIL,
+  PROP_LAST_ERROR,
+  PROP_SETTINGS,
+  PROP_ACTIVE,
+  N_PROPS
+};
+
+static GParamSpec *properties[N_PROPS];
+static guint ended_signal;
+
+static void
+notify (AlcoveMachine *self, guint property)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), properties[property]);
+}
+
+static void
+set_last_error (AlcoveMachine *self, const char *text)
+{
+  char *copy;
+
+  if (g_strcmp0 (self->last_error, text) == 0)
+    return;
+  copy = g_strdup (text);
+  g_free (self->last_error);
+  self->last_error = copy;
+  notify (self, PROP_LAST_ERROR);
+}
+
+static void
+set_state (AlcoveMachine *self, MachineState state, MachineAccelerator accelerator)
+{
+  gboolean was_active = alcove_machine_is_active (self);
+
+  g_object_freeze_notify (G_OBJECT (self));
+  if (self->accelerator != accelerator)
+    {
+      self->accelerator = accelerator;
+      notify (self, PROP_ACCELERATOR);
+    }
+  if (self->state != state)
+    {
+      g_debug ("%s: %s", self->id, machine_state_to_string (state));
+      self->state = state;
+      notify (self, PROP_STATE);
+    }
+  if (was_active != alcove_machine_is_active (self))
+    notify (self, PROP_ACTIVE);
+  g_object_thaw_notify (G_OBJECT (self));
+}
+
+/* --- settings ------------------------------------------------------------------------------ */
+
+static void
+load_settings (AlcoveMachine *self)
+{
+  g_autofree char *path = g_build_filename (self->folder, MACHINE_SETTINGS_FILE, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (MachineSettings) loaded = machine_settings_load (path, &error);
+
+  if (loaded == NULL)
+    {
+      /* What runs goes on with the settings it was started with. */
+      set_last_error (self, error->message);
+      if (!alcove_machine_is_active (self))
+        {
+          g_clear_object (&self->settings);
+          set_state (self, MACHINE_STATE_BROKEN, MACHINE_ACCELERATOR_UNKNOWN);
+        }
+    }
+  else if (self->settings == NULL)
+    {
+      self->settings = g_steal_pointer (&loaded);
+      set_last_error (self, NULL);
+      if (self->state == MACHINE_STATE_BROKEN)
+        set_state (self, MACHINE_STATE_STOPPED, MACHINE_ACCELERATOR_UNKNOWN);
+    }
+  else
+    machine_settings_assign (self->settings, loaded);
+  notify (self, PROP_SETTINGS);
+  notify (self, PROP_NAME);
+}
+
+gboolean
+alcove_machine_apply_settings (AlcoveMachine *self, MachineSettings *settings, GError **error)
+{
+  g_autofree char *path = g_build_filename (self->folder, MACHINE_SETTINGS_FILE, NULL);
+
+  g_return_val_if_fail (MACHINE_IS_SETTINGS (settings), FALSE);
+  if (self->settings == NULL)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                   "The settings of “%s” are kept as they are, because they cannot be read: %s",
+                   self->id, self->last_error != NULL ? self->last_error : "unknown");
+      return FALSE;
+    }
+  if (!machine_settings_save (settings, path, error))
+    return FALSE;
+  machine_settings_assign (self->settings, settings);
+  notify (self, PROP_NAME);
+  notify (self, PROP_SETTINGS);
+  return TRUE;
+}
+
+gboolean
+alcove_machine_rename (AlcoveMachine *self, const char *name, GError **error)
+{
+  g_autoptr (MachineSettings) settings = NULL;
+  g_autofree char *stripped = g_strstrip (g_strdup (name));
+
+  if (self->settings != NULL)
+    settings = machine_settings_copy (self->settings);
+  else
+    settings = machine_settings_new (stripped);
+  machine_settings_set_name (settings, stripped);
+  return alcove_machine_apply_settings (self, settings, error);
+}
+
+/* --- thumbnails ---------------------------------------------------------------------------- */
+
+static void
+look_for_thumbnail (AlcoveMachine *self)
+{
+  g_autofree char *path = g_build_filename (self->folder, MACHINE_THUMBNAIL_FILE, NULL);
+
+  g_free (self->thumbnail);
+  self->thumbnail = access (path, R_OK) == 0 ? g_steal_pointer (&path) : NULL;
+  notify (self, PROP_THUMBNAIL);
+}
+
+static void
+on_thumbnail_saved (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (AlcoveMachine) self = data;
+  g_autoptr (GError) error = NULL;
+
+  /* A machine without a picture yet is nothing to bother the user with. */
+  if (!machine_thumbnail_save_finish (result, &error))
+    g_debug ("%s: %s", self->id, error->message);
+}
+
+static void
+save_thumbnail (AlcoveMachine *self)
+{
+  MachineControl *control = alcove_machine_get_control (self);
+
+  if (control != NULL)
+    machine_thumbnail_save_async (control, self->folder, NULL, on_thumbnail_saved,
+                                  g_object_ref (self));
+}
+
+static gboolean
+on_thumbnail_due (gpointer data)
+{
+  save_thumbnail (data);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+update_thumbnail_timer (AlcoveMachine *self)
+{
+  g_clear_handle_id (&self->thumbnail_source, g_source_remove);
+  if (self->thumbnail_seconds > 0 && self->session != NULL)
+    self->thumbnail_source =
+        g_timeout_add_seconds (self->thumbnail_seconds, on_thumbnail_due, self);
+}
+
+void
+alcove_machine_set_thumbnail_interval (AlcoveMachine *self, guint seconds)
+{
+  if (self->thumbnail_seconds == seconds)
+    return;
+  self->thumbnail_seconds = seconds;
+  update_thumbnail_timer (self);
+  if (seconds > 0)
+    save_thumbnail (self);
+}
+
+/* --- the session --------------------------------------------------------------------------- */
+
+static void
+on_session_changed (MachineSession *session, GParamSpec *pspec, gpointer data)
+{
+  AlcoveMachine *self = data;
+  MachineState state = machine_session_get_state (session);
+
+  /* Stopped and crashed come with "ended". */
+  if (state != MACHINE_STATE_STOPPED && state != MACHINE_STATE_CRASHED)
+    set_state (self, state, machine_session_get_accelerator (session));
+}
+
+static void
+on_session_ended (MachineSession *session, int exit_status, const char *problem, gpointer data)
+{
+  g_autoptr (AlcoveMachine) self = g_object_ref (data);
+  g_autoptr (GPtrArray) tasks = g_steal_pointer (&self->off_tasks);
+  g_autofree char *path = machine_launch_dup_control_path (self->folder);
+
+  self->off_tasks = g_ptr_array_new_with_free_func (g_object_unref);
+  g_signal_handlers_disconnect_by_data (session, self);
+  g_clear_object (&self->session);
+  update_thumbnail_timer (self);
+  g_unlink (path);
+  set_last_error (self, problem);
+  set_state (self, problem != NULL ? MACHINE_STATE_CRASHED : MACHINE_STATE_STOPPED,
+             MACHINE_ACCELERATOR_UNKNOWN);
+  load_settings (self);
+  for (guint i = 0; i < tasks->len; i++)
+    g_task_return_boolean (tasks->pdata[i], TRUE);
+  g_signal_emit (self, ended_signal, 0, exit_status, problem != NULL);
+}
+
+static void
+adopt_session (AlcoveMachine *self, MachineControl *control, GSubprocess *child)
+{
+  self->session = machine_session_new (self->folder, control, child);
+  g_signal_connect (self->session, "notify", G_CALLBACK (on_session_changed), self);
+  g_signal_connect (self->session, "ended", G_CALLBACK (on_session_ended), self);
+  update_thumbnail_timer (self);
+}
+
+/* --- start --------------------------------------------------------------------------------- */
+
+/* Ends the start: gives up our descriptor of the lock; the child has its own. */
+static void
+finish_start (AlcoveMachine *self)
+{
+  g_clear_object (&self->start_cancellable);
+  if (self->lock_fd >= 0)
+    close (self->lock_fd);
+  self->lock_fd = -1;
+}
+
+static void
+on_start_queried (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  g_autoptr (GError) error = NULL;
+
+  /* It answered; should it be gone again, "ended" tells. */
+  if (!machine_session_query_finish (MACHINE_SESSION (source), result, &error))
+    g_debug ("start: %s", error->message);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+fail_start (AlcoveMachine *self, GTask *task, GError *error)
+{
+  gboolean cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+
+  finish_start (self);
+  set_last_error (self, cancelled ? NULL : error->message);
+  set_state (self, cancelled ? MACHINE_STATE_STOPPED : MACHINE_STATE_CRASHED,
+             MACHINE_ACCELERATOR_UNKNOWN);
+  for (guint i = 0; i < self->off_tasks->len; i++)
+    g_task_return_boolean (self->off_tasks->pdata[i], TRUE);
+  g_ptr_array_set_size (self->off_tasks, 0);
+  g_task_return_error (task, error);
+}
+
+static void
+on_launched (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  AlcoveMachine *self = g_task_get_source_object (task);
+  g_autoptr (GSubprocess) child = NULL;
+  g_autoptr (MachineControl) control = NULL;
+  g_autoptr (GError) local_error = NULL;
+  GError *error = NULL;
+  const char *pid;
+
+  control = machine_launch_finish (result, &child, &error);
+  if (control == NULL)
+    {
+      fail_start (self, task, error);
+      return;
+    }
+  pid = g_subprocess_get_identifier (child);
+  if (pid != NULL &&
+      !machine_lock_set_holder (self->lock_fd, "alcove-vmm", (GPid) g_ascii_strtoll (pid, NULL, 10),
+                                &local_error))
+    g_warning ("%s: %s", self->id, local_error->message);
+  finish_start (self);
+  adopt_session (self, control, child);
+  machine_session_query_async (self->session, NULL, on_start_queried, g_object_ref (task));
+}
+
+static gboolean
+refuse_start (AlcoveMachine *self, GTask *task)
+{
+  if (self->settings == NULL)
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s",
+                             self->last_error != NULL ? self->last_error : "It is broken");
+  else if (alcove_machine_is_active (self))
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_BUSY, "“%s” is running already",
+                             alcove_machine_get_name (self));
+  else
+    return FALSE;
+  return TRUE;
+}
+
+void
+alcove_machine_start_async (AlcoveMachine *self, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+  GError *error = NULL;
+
+  g_task_set_source_tag (task, alcove_machine_start_async);
+  g_task_set_check_cancellable (task, FALSE);
+  if (refuse_start (self, task))
+    return;
+  self->lock_fd = machine_lock_take (self->folder, "Alcove", &error);
+  if (self->lock_fd < 0)
+    {
+      g_prefix_error (&error, "“%s” cannot be started: ", alcove_machine_get_name (self));
+      g_task_return_error (task, error);
+      alcove_machine_reconnect_async (self, NULL, NULL, NULL);
+      return;
+    }
+  set_last_error (self, NULL);
+  set_state (self, MACHINE_STATE_STARTING, MACHINE_ACCELERATOR_UNKNOWN);
+  self->start_cancellable = cancellable != NULL ? g_object_ref (cancellable) : g_cancellable_new ();
+  machine_launch_async (self->settings, self->folder, self->lock_fd, self->start_cancellable,
+                        on_launched, g_object_ref (task));
+}
+
+static gboolean
+finish_boolean (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+gboolean
+alcove_machine_start_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+/* --- reconnect ----------------------------------------------------------------------------- */
+
+static gboolean
+on_probe_due (gpointer data)
+{
+  AlcoveMachine *self = data;
+
+  self->probe_source = 0;
+  alcove_machine_reconnect_async (self, NULL, NULL, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+probe_later (AlcoveMachine *self)
+{
+  if (self->probe_source == 0)
+    self->probe_source = g_timeout_add (PROBE_AGAIN_MS, on_probe_due, self);
+}
+
+static void
+on_found_queried (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+
+  machine_session_query_finish (MACHINE_SESSION (source), result, NULL);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+on_found (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  g_autoptr (GError) error = NULL;
+  AlcoveMachine *self = g_task_get_source_object (task);
+  g_autoptr (MachineControl) control = machine_control_connect_finish (result, &error);
+
+  self->probing = FALSE;
+  if (self->session != NULL || self->start_cancellable != NULL)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  if (control == NULL)
+    {
+      /* It is held, so something runs: we are not the one to talk to it, yet. */
+      g_debug ("%s: %s", self->id, error->message);
+      set_state (self, MACHINE_STATE_STARTING, MACHINE_ACCELERATOR_UNKNOWN);
+      probe_later (self);
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  set_last_error (self, NULL);
+  adopt_session (self, control, NULL);
+  set_state (self, MACHINE_STATE_RUNNING, MACHINE_ACCELERATOR_UNKNOWN);
+  machine_session_query_async (self->session, NULL, on_found_queried, g_object_ref (task));
+}
+
+void
+alcove_machine_reconnect_async (AlcoveMachine *self, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+  g_autofree char *path = machine_launch_dup_control_path (self->folder);
+
+  g_task_set_source_tag (task, alcove_machine_reconnect_async);
+  if (self->session != NULL || self->start_cancellable != NULL || self->probing)
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  if (!machine_lock_is_held (self->folder, NULL, NULL))
+    {
+      g_unlink (path);
+      /* Somebody else had begun to start it and did not get there. */
+      if (self->state == MACHINE_STATE_STARTING)
+        set_state (self, MACHINE_STATE_STOPPED, MACHINE_ACCELERATOR_UNKNOWN);
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  self->probing = TRUE;
+  machine_control_connect_async (path, cancellable, on_found, g_object_ref (task));
+}
+
+gboolean
+alcove_machine_reconnect_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+/* --- commands ------------------------------------------------------------------------------ */
+
+static void
+on_command_done (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  AlcoveMachine *self = g_task_get_source_object (task);
+  g_autoptr (JsonNode) node = NULL;
+  GError *error = NULL;
+
+  node = machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
+  if (node == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  if (g_task_get_source_tag (task) == alcove_machine_shut_down_async && self->session != NULL)
+    machine_session_expect_shutdown (self->session);
+  g_task_return_boolean (task, TRUE);
+}
+
+/* A task, or NULL when it was answered: the machine is not there to be told. */
+static GTask *
+command_task (AlcoveMachine *self, gpointer tag, GCancellable *cancellable,
+              GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+
+  g_task_set_source_tag (task, tag);
+  if (alcove_machine_get_control (self) != NULL)
+    return g_steal_pointer (&task);
+  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CLOSED,
+                           alcove_machine_is_active (self) ? "“%s” does not answer at the moment"
+                                                           : "“%s” is not running",
+                           alcove_machine_get_name (self));
+  return NULL;
+}
+
+static void
+run_command (AlcoveMachine *self, const char *command, gpointer tag, GCancellable *cancellable,
+             GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = command_task (self, tag, cancellable, callback, data);
+
+  if (task != NULL)
+    machine_control_execute_async (alcove_machine_get_control (self), command, NULL, cancellable,
+                                   on_command_done, task);
+}
+
+void
+alcove_machine_shut_down_async (AlcoveMachine *self, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data)
+{
+  save_thumbnail (self);
+  run_command (self, "system_powerdown", alcove_machine_shut_down_async, cancellable, callback,
+               data);
+}
+
+gboolean
+alcove_machine_shut_down_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_force_off_async (AlcoveMachine *self, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+
+  g_task_set_source_tag (task, alcove_machine_force_off_async);
+  if (!alcove_machine_is_active (self))
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  if (self->session == NULL && self->start_cancellable == NULL)
+    {
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_BUSY,
+                               "“%s” is being started by another program",
+                               alcove_machine_get_name (self));
+      return;
+    }
+  g_ptr_array_add (self->off_tasks, g_object_ref (task));
+  if (self->session == NULL)
+    {
+      g_cancellable_cancel (self->start_cancellable);
+      return;
+    }
+  save_thumbnail (self); /* commands are carried out in order: this one comes before quit */
+  machine_session_force_off (self->session);
+}
+
+gboolean
+alcove_machine_force_off_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_pause_async (AlcoveMachine *self, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "stop", alcove_machine_pause_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_pause_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_resume_async (AlcoveMachine *self, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "cont", alcove_machine_resume_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_resume_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_reset_async (AlcoveMachine *self, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "system_reset", alcove_machine_reset_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return finish_boolean (self, result, error);
+}
+
+static void
+on_display_opened (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  GError *error = NULL;
+  int fd = machine_control_open_display_finish (MACHINE_CONTROL (source), result, &error);
+
+  if (fd >= 0)
+    g_task_return_int (task, fd);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+alcove_machine_open_display_async (AlcoveMachine *self, GCancellable *cancellable,
+                                   GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = command_task (self, alcove_machine_open_display_async, cancellable, callback, data);
+
+  if (task != NULL)
+    machine_control_open_display_async (alcove_machine_get_control (self), cancellable,
+                                        on_display_opened, task);
+}
+
+int
+alcove_machine_open_display_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), -1);
+  return g_task_propagate_int (G_TASK (result), error);
+}
+
+/* --- the object ---------------------------------------------------------------------------- */
+
+static void
+on_folder_changed (GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent event,
+                   gpointer data)
+{
+  AlcoveMachine *self = data;
+  g_autofree char *name =
+      g_file_get_basename (event == G_FILE_MONITOR_EVENT_RENAMED ? other : file);
+
+  if (event == G_FILE_MONITOR_EVENT_DELETED || event == G_FILE_MONITOR_EVENT_MOVED_OUT)
+    return; /* the store sees a folder that goes */
+  if (g_str_equal (name, MACHINE_SETTINGS_FILE) && event != G_FILE_MONITOR_EVENT_CHANGED)
+    load_settings (self);
+  else if (g_str_equal (name, MACHINE_LOCK_FILE) && self->session == NULL)
+    alcove_machine_reconnect_async (self, NULL, NULL, NULL);
+  else if (g_str_equal (name, MACHINE_THUMBNAIL_FILE) && event != G_FILE_MONITOR_EVENT_CHANGED)
+    look_for_thumbnail (self);
+}
+
+static void
+watch_folder (AlcoveMachine *self)
+{
+  g_autoptr (GFile) file = g_file_new_for_path (self->folder);
+  g_autoptr (GError) error = NULL;
+
+  self->monitor = g_file_monitor_directory (file, G_FILE_MONITOR_WATCH_MOVES, NULL, &error);
+  if (self->monitor == NULL)
+    {
+      g_debug ("%s is not watched: %s", self->folder, error->message);
+      return;
+    }
+  g_signal_connect (self->monitor, "changed", G_CALLBACK (on_folder_changed), self);
+}
+
+AlcoveMachine *
+alcove_machine_new (const char *folder)
+{
+  AlcoveMachine *self = g_object_new (ALCOVE_TYPE_MACHINE, NULL);
+
+  self->folder = g_canonicalize_filename (folder, NULL);
+  self->id = g_path_get_basename (self->folder);
+  load_settings (self);
+  look_for_thumbnail (self);
+  watch_folder (self);
+  return self;
+}
+
+const char *
+alcove_machine_get_id (AlcoveMachine *self)
+{
+  return self->id;
+}
+
+const char *
+alcove_machine_get_folder (AlcoveMachine *self)
+{
+  return self->folder;
+}
+
+const char *
+alcove_machine_get_name (AlcoveMachine *self)
+{
+  return self->settings != NULL ? machine_settings_get_name (self->settings) : self->id;
+}
+
+MachineState
+alcove_machine_get_state (AlcoveMachine *self)
+{
+  return self->state;
+}
+
+MachineAccelerator
+alcove_machine_get_accelerator (AlcoveMachine *self)
+{
+  return self->accelerator;
+}
+
+const char *
+alcove_machine_get_thumbnail (AlcoveMachine *self)
+{
+  return self->thumbnail;
+}
+
+const char *
+alcove_machine_get_last_error (AlcoveMachine *self)
+{
+  return self->last_error;
+}
+
+gboolean
+alcove_machine_is_active (AlcoveMachine *self)
+{
+  return self->state != MACHINE_STATE_STOPPED && self->state != MACHINE_STATE_CRASHED &&
+         self->state != MACHINE_STATE_BROKEN;
+}
+
+MachineSettings *
+alcove_machine_get_settings (AlcoveMachine *self)
+{
+  return self->settings;
+}
+
+MachineControl *
+alcove_machine_get_control (AlcoveMachine *self)
+{
+  return self->session != NULL ? machine_session_get_control (self->session) : NULL;
+}
+
+char *
+alcove_machine_dup_log_path (AlcoveMachine *self)
+{
+  return g_build_filename (self->folder, MACHINE_LAUNCH_LOG, NULL);
+}
+
+static void
+alcove_machine_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  AlcoveMachine *self = ALCOVE_MACHINE (object);
+
+  switch (id)
+    {
+    case PROP_ID:
+      g_value_set_string (value, self->id);
+      break;
+    case PROP_FOLDER:
+      g_value_set_string (value, self->folder);
+      break;
+    case PROP_NAME:
+      g_value_set_string (value, alcove_machine_get_name (self));
+      break;
+    case PROP_STATE:
+      g_value_set_enum (value, self->state);
+      break;
+    case PROP_ACCELERATOR:
+      g_value_set_enum (value, self->accelerator);
+      break;
+    case PROP_THUMBNAIL:
+      g_value_set_string (value, self->thumbnail);
+      break;
+    case PROP_LAST_ERROR:
+      g_value_set_string (value, self->last_error);
+      break;
+    case PROP_SETTINGS:
+      g_value_set_object (value, self->settings);
+      break;
+    case PROP_ACTIVE:
+      g_value_set_boolean (value, alcove_machine_is_active (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+alcove_machine_dispose (GObject *object)
+{
+  AlcoveMachine *self = ALCOVE_MACHINE (object);
+
+  if (self->session != NULL)
+    g_signal_handlers_disconnect_by_data (self->session, self);
+  g_clear_object (&self->session);
+  if (self->monitor != NULL)
+    g_signal_handlers_disconnect_by_data (self->monitor, self);
+  g_clear_object (&self->monitor);
+  g_clear_handle_id (&self->probe_source, g_source_remove);
+  g_clear_handle_id (&self->thumbnail_source, g_source_remove);
+  g_clear_object (&self->settings);
+  finish_start (self);
+  G_OBJECT_CLASS (alcove_machine_parent_class)->dispose (object);
+}
+
+static void
+alcove_machine_finalize (GObject *object)
+{
+  AlcoveMachine *self = ALCOVE_MACHINE (object);
+
+  g_ptr_array_unref (self->off_tasks);
+  g_free (self->folder);
+  g_free (self->id);
+  g_free (self->last_error);
+  g_free (self->thumbnail);
+  G_OBJECT_CLASS (alcove_machine_parent_class)->finalize (object);
+}
+
+static void
+alcove_machine_class_init (AlcoveMachineClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+
+  object_class->get_property = alcove_machine_get_property;
+  object_class->dispose = alcove_machine_dispose;
+  object_class->finalize = alcove_machine_finalize;
+  properties[PROP_ID] = g_param_spec_string ("id", NULL, NULL, NULL, flags);
+  properties[PROP_FOLDER] = g_param_spec_string ("folder", NULL, NULL, NULL, flags);
+  properties[PROP_NAME] = g_param_spec_string ("name", NULL, NULL, NULL, flags);
+  properties[PROP_STATE] =
+      g_param_spec_enum ("state", NULL, NULL, MACHINE_TYPE_STATE, MACHINE_STATE_STOPPED, flags);
+  properties[PROP_ACCELERATOR] = g_param_spec_enum (
+      "accelerator", NULL, NULL, MACHINE_TYPE_ACCELERATOR, MACHINE_ACCELERATOR_UNKNOWN, flags);
+  properties[PROP_THUMBNAIL] = g_param_spec_string ("thumbnail", NULL, NULL, NULL, flags);
+  properties[PROP_LAST_ERROR] = g_param_spec_string ("last-error", NULL, NULL, NULL, flags);
+  properties[PROP_SETTINGS] =
+      g_param_spec_object ("settings", NULL, NULL, MACHINE_TYPE_SETTINGS, flags);
+  properties[PROP_ACTIVE] = g_param_spec_boolean ("active", NULL, NULL, FALSE, flags);
+  g_object_class_install_properties (object_class, N_PROPS, properties);
+  ended_signal = g_signal_new ("ended", ALCOVE_TYPE_MACHINE, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                               G_TYPE_NONE, 2, G_TYPE_INT, G_TYPE_BOOLEAN);
+}
+
+static void
+alcove_machine_init (AlcoveMachine *self)
+{
+  self->lock_fd = -1;
+  self->off_tasks = g_ptr_array_new_with_free_func (g_object_unref);
+}
