@@ -44,12 +44,22 @@ ends_scalar (char byte)
   return byte == '\0' || is_space (byte) || strchr ("{[\"'", byte) != NULL;
 }
 
+/* What JSON has outside of strings. */
+static bool
+is_json (char byte)
+{
+  return is_space (byte) || g_ascii_isalnum (byte) ||
+         (byte != '\0' && strchr ("{}[]:,\"+-.", byte) != NULL);
+}
+
 static JsonFrameResult
 finish (JsonFrame *frame, size_t *used, size_t n)
 {
+  JsonFrameResult result = frame->foreign ? JSON_FRAME_FOREIGN : JSON_FRAME_COMPLETE;
+
   *used = n;
   json_frame_reset (frame);
-  return JSON_FRAME_COMPLETE;
+  return result;
 }
 
 JsonFrameResult
@@ -69,6 +79,8 @@ json_frame_scan (JsonFrame *frame, const char *bytes, size_t size, size_t *used)
         return finish (frame, used, i);
       if (!is_space (byte))
         frame->started = true;
+      if (!is_json (byte))
+        frame->foreign = true;
       if (byte == '"' || byte == '\'')
         frame->quote = byte;
       else if (byte == '{' || byte == '[')

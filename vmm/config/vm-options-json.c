@@ -54,14 +54,19 @@ is_bounded (const char *source, const char *json, gsize size, GError **error)
   JsonFrame frame;
   size_t used = 0;
 
-  if (size > JSON_SIZE_MAX)
+  if (size > JSON_SIZE_MAX + 1)
     return vm_option_refuse (error, "%s: longer than %u bytes: not a configuration", source,
                              JSON_SIZE_MAX);
-  if (size == 0 || memchr (json, '\0', size) != NULL || !g_utf8_validate (json, size, NULL))
+  if (size == 1 || memchr (json, '\0', size) != NULL || !g_utf8_validate (json, size, NULL))
     return vm_option_refuse (error, "%s: not JSON in UTF-8", source);
   json_frame_init (&frame, JSON_DEPTH_MAX);
-  if (json_frame_scan (&frame, json, size, &used) == JSON_FRAME_TOO_DEEP)
+  JsonFrameResult result = json_frame_scan (&frame, json, size, &used);
+  if (result == JSON_FRAME_TOO_DEEP)
     return vm_option_refuse (error, "%s: nested deeper than %u levels", source, JSON_DEPTH_MAX);
+  if (result != JSON_FRAME_COMPLETE)
+    return vm_option_refuse (error, "%s: not JSON: %s", source,
+                             result == JSON_FRAME_MORE ? "it ends in the middle of a value"
+                                                       : "it has a character that JSON has not");
   if (strspn (json + used, " \t\r\n") < size - used)
     return vm_option_refuse (error, "%s: has something after the end of its object", source);
   return true;
@@ -71,12 +76,14 @@ bool
 vm_options_apply_json (VmConfig *config, const char *source, const char *json, gsize size,
                        GError **error)
 {
-  /* A terminated copy: strspn and json-glib want one. */
-  g_autofree char *text = g_strndup (json, MIN (size, JSON_SIZE_MAX + 1));
+  /* Terminated, for strspn; the newline ends a value that is a bare number. */
+  g_autoptr (GString) copy = g_string_new_len (json, MIN (size, JSON_SIZE_MAX + 1));
+  g_string_append_c (copy, '\n');
+  const char *text = copy->str;
   g_autoptr (JsonParser) parser = json_parser_new_immutable ();
   g_autoptr (GError) problem = NULL;
 
-  if (!is_bounded (source, text, size, error))
+  if (!is_bounded (source, text, size + 1, error))
     return false;
   if (!json_parser_load_from_data (parser, text, size, &problem))
     return vm_option_refuse (error, "%s: not JSON: %s", source,

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* The frames of text, joined by "|", whatever the size of the pieces it comes in; "!" ends a too deep one, "+" an open one. */
+/* The frames of text, joined by "|", whatever the size of the pieces it comes in; "?" ends a foreign one, "!" a too deep one, "+" an open
+ * one. */
 static char *
 frames (const char *text, size_t size, size_t piece, unsigned max_depth)
 {
@@ -24,6 +25,8 @@ frames (const char *text, size_t size, size_t piece, unsigned max_depth)
         }
       if (result == JSON_FRAME_COMPLETE)
         g_string_append_c (out, '|');
+      if (result == JSON_FRAME_FOREIGN)
+        g_string_append_c (out, '?');
     }
   if (!json_frame_is_empty (&frame))
     g_string_append_c (out, '+');
@@ -43,7 +46,10 @@ test_frames (void)
     { " {\"a\":\"}\"} ", " {\"a\":\"}\"}| " },
     { "{\"a\":\"\\\"}\"}", "{\"a\":\"\\\"}\"}|" },
     { "{\"a\\\\\":1}{", "{\"a\\\\\":1}|{+" },
-    { "{'a':'}'}{}", "{'a':'}'}|{}|" },
+    { "{'a':'}'}{}", "{'a':'}'}?{}|" },
+    { "{ /*\"*/ }\"}{}", "{ /*\"*/ }\"}?{}|" },
+    { "{\"/*\":1}", "{\"/*\":1}|" },
+    { "[\xff]", "[\xff]?" },
     { "12 true{}", "12| true|{}|" },
     { "\"x\"{}", "\"x\"|{}|" },
     { "}{}", "}|{}|" },

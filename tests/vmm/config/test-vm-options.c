@@ -295,6 +295,9 @@ test_json_refused (void)
     { "{\"bogus\": 1}", "m.json: \"bogus\" is not an option of a machine" },
     { "{\"config\": \"x\"}", "m.json: \"config\" is not an option of a machine" },
     { "{\"help\": true}", "m.json: \"help\" is not an option of a machine" },
+    { "{\"cpus\": 1", "m.json: not JSON: it ends in the middle of a value" },
+    { "{\"cpus\": 1 /* \" */}", "m.json: not JSON: it ends in the middle of a value" },
+    { "{\"cpus\": 1 /* */}", "m.json: not JSON: it has a character that JSON has not" },
     { "{\"net\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", "m.json: nested deeper than 16 levels" },
   };
 
