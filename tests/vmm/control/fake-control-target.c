@@ -1,0 +1,131 @@
+#include "fake-control-target.h"
+
+#include <unistd.h>
+
+static bool
+outcome (FakeControlTarget *fake, GError **error)
+{
+  if (fake->error == NULL)
+    return true;
+  g_set_error_literal (error, g_quark_from_static_string ("fake"), 0, fake->error);
+  return false;
+}
+
+static const char *
+get_name (void *opaque)
+{
+  return "fake";
+}
+
+static MachineState
+get_state (void *opaque)
+{
+  FakeControlTarget *fake = opaque;
+
+  return fake->state;
+}
+
+static void
+pause_machine (void *opaque)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append (fake->calls, "pause ");
+  fake->state = MACHINE_STATE_PAUSED;
+}
+
+static bool
+cont (void *opaque, GError **error)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append (fake->calls, "cont ");
+  if (!outcome (fake, error))
+    return false;
+  fake->state = MACHINE_STATE_RUNNING;
+  return true;
+}
+
+static void
+reset (void *opaque)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append (fake->calls, "reset ");
+}
+
+static void
+powerdown (void *opaque)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append (fake->calls, "powerdown ");
+}
+
+static void
+quit (void *opaque)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append (fake->calls, "quit ");
+  fake->state = MACHINE_STATE_SHUTDOWN;
+}
+
+static bool
+add_spice_client (void *opaque, int fd, bool skip_auth, GError **error)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "add_spice_client(%s) ", skip_auth ? "skip" : "auth");
+  if (!outcome (fake, error))
+    {
+      close (fd);
+      return false;
+    }
+  if (fake->last_fd >= 0)
+    close (fake->last_fd);
+  fake->last_fd = fd;
+  return true;
+}
+
+static bool
+screendump (void *opaque, const char *path, GError **error)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "screendump(%s) ", path);
+  return outcome (fake, error);
+}
+
+static const ControlTargetOps fake_ops = {
+  .get_name = get_name,
+  .get_state = get_state,
+  .pause = pause_machine,
+  .cont = cont,
+  .reset = reset,
+  .powerdown = powerdown,
+  .quit = quit,
+  .add_spice_client = add_spice_client,
+  .screendump = screendump,
+};
+
+void
+fake_control_target_init (FakeControlTarget *fake)
+{
+  *fake = (FakeControlTarget){ .state = MACHINE_STATE_RUNNING, .last_fd = -1 };
+  fake->calls = g_string_new (NULL);
+}
+
+void
+fake_control_target_clear (FakeControlTarget *fake)
+{
+  g_string_free (fake->calls, TRUE);
+  if (fake->last_fd >= 0)
+    close (fake->last_fd);
+}
+
+ControlTarget
+fake_control_target_get (FakeControlTarget *fake)
+{
+  return (ControlTarget){ .ops = &fake_ops, .opaque = fake };
+}

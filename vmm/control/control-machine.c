@@ -1,0 +1,79 @@
+#include "control/control-machine.h"
+
+static const char *
+get_name (void *opaque)
+{
+  return machine_get_name (opaque);
+}
+
+static MachineState
+get_state (void *opaque)
+{
+  return machine_get_state (opaque);
+}
+
+static void
+pause_machine (void *opaque)
+{
+  machine_pause (opaque);
+}
+
+static bool
+cont (void *opaque, GError **error)
+{
+  return machine_cont (opaque, error);
+}
+
+static void
+reset (void *opaque)
+{
+  machine_reset (opaque, MACHINE_CAUSE_HOST_QMP_SYSTEM_RESET);
+}
+
+static void
+powerdown (void *opaque)
+{
+  machine_powerdown (opaque);
+}
+
+static void
+quit (void *opaque)
+{
+  machine_quit (opaque, MACHINE_CAUSE_HOST_QMP_QUIT);
+}
+
+static bool
+add_spice_client (void *opaque, int fd, bool skip_auth, GError **error)
+{
+  return machine_add_spice_client (opaque, fd, skip_auth, error);
+}
+
+static bool
+screendump (void *opaque, const char *path, GError **error)
+{
+  return machine_screendump (opaque, path, error);
+}
+
+static const ControlTargetOps machine_ops = {
+  .get_name = get_name,
+  .get_state = get_state,
+  .pause = pause_machine,
+  .cont = cont,
+  .reset = reset,
+  .powerdown = powerdown,
+  .quit = quit,
+  .add_spice_client = add_spice_client,
+  .screendump = screendump,
+};
+
+ControlTarget
+control_machine_get_target (Machine *machine)
+{
+  return (ControlTarget){ .ops = &machine_ops, .opaque = machine };
+}
+
+void
+control_machine_on_event (Machine *machine, MachineEvent event, MachineCause cause, void *opaque)
+{
+  control_server_emit (opaque, event, cause);
+}

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <stdbool.h>
+#include <glib.h>
+
+#include "machine/machine.h"
+
+/* What the control socket may do to a machine: the part of machine.h that it needs, with the promises made there. control-machine.h
+ * fills it from a Machine; tests and the fuzzer put their own in its place.
+ *
+ * Thread: the main thread. quit is called after its reply has been handed to the socket.
+ */
+typedef struct ControlTargetOps
+{
+  const char *(*get_name) (void *opaque);
+  MachineState (*get_state) (void *opaque);
+  void (*pause) (void *opaque);
+  bool (*cont) (void *opaque, GError **error);
+  void (*reset) (void *opaque);
+  void (*powerdown) (void *opaque);
+  void (*quit) (void *opaque);
+  /* Takes fd also on failure. */
+  bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, GError **error);
+  bool (*screendump) (void *opaque, const char *path, GError **error);
+} ControlTargetOps;
+
+typedef struct ControlTarget
+{
+  const ControlTargetOps *ops;
+  void *opaque;
+} ControlTarget;
