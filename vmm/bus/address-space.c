@@ -91,14 +91,8 @@ address_space_remove (AddressSpace *space, AddressRange *range)
   g_rw_lock_writer_unlock (&space->lock);
 }
 
-/* Do [a, a + a_size) and [b, b + b_size) share a byte? Neither size is 0. */
-static bool
-overlap (uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
-{
-  return (a >= b && a - b < b_size) || (b >= a && b - a < a_size);
-}
-
-/* The newest range that the access touches decides: *found is a copy of it. */
+/* The newest range that has the whole access inside: *found is a copy of it. A byte-wide port inside a
+ * wider register (0xcf9 in 0xcf8, on every PC) thus takes the byte accesses and leaves the others. */
 static bool
 find (AddressSpace *space, uint64_t address, unsigned size, AddressRange *found)
 {
@@ -111,9 +105,10 @@ find (AddressSpace *space, uint64_t address, unsigned size, AddressRange *found)
     {
       const AddressRange *range = g_ptr_array_index (space->ranges, i);
 
-      if (!overlap (address, size, range->base, range->size))
+      claimed = address >= range->base && address - range->base < range->size &&
+                size <= range->size - (address - range->base);
+      if (!claimed)
         continue;
-      claimed = address >= range->base && size <= range->size - (address - range->base);
       *found = *range;
       break;
     }

@@ -31,7 +31,7 @@ AddressSpace *address_space_new (const char *name, uint64_t limit);
 void address_space_free (AddressSpace *space);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (AddressSpace, address_space_free)
 
-/* Claims [base, base + size). Of ranges that overlap the newest answers. ops and opaque are
+/* Claims [base, base + size). Of the ranges that have an access wholly inside the newest answers. ops and opaque are
  * borrowed for as long as the range exists. The range belongs to the space. */
 AddressRange *address_space_add (AddressSpace *space, const char *name, uint64_t base,
                                  uint64_t size, const AddressOps *ops, void *opaque);
