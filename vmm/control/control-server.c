@@ -11,6 +11,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 
+#include "base/socket-path.h"
 #include "control/qmp-message.h"
 #include "control/qmp-session.h"
 
@@ -195,47 +196,20 @@ on_connection (int fd, GIOCondition condition, void *opaque)
   return G_SOURCE_CONTINUE;
 }
 
-/* Nobody answers there any more, and it is a socket: the rest of a process that is gone. */
-static bool
-is_stale (const struct sockaddr_un *address)
-{
-  struct stat info;
-
-  if (lstat (address->sun_path, &info) < 0 || !S_ISSOCK (info.st_mode))
-    return false;
-  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  bool refused =
-      connect (fd, (const struct sockaddr *) address, sizeof *address) < 0 && errno == ECONNREFUSED;
-  close (fd);
-  return refused;
-}
-
 static bool
 listen_on (int fd, const char *path, GError **error)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-  if (strlen (path) >= sizeof address.sun_path)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_FILENAME,
-                   "--control: %s: the path is too long for a Unix socket", path);
-      return false;
-    }
+  if (!socket_path_clear ("--control", path, error))
+    return false;
   strcpy (address.sun_path, path);
   /* unix(7): the file gets the mode of the socket. */
-  if (fchmod (fd, 0600) == 0)
-    {
-      bool bound = bind (fd, (struct sockaddr *) &address, sizeof address) == 0;
-      if (!bound && errno == EADDRINUSE && is_stale (&address) && unlink (path) == 0)
-        bound = bind (fd, (struct sockaddr *) &address, sizeof address) == 0;
-      if (bound && listen (fd, 4) == 0)
-        return true;
-    }
-  int problem = errno;
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (problem),
-               "--control: cannot listen on %s: %s", path,
-               problem == EADDRINUSE ? "the file exists; is the machine running already?"
-                                     : g_strerror (problem));
+  if (fchmod (fd, 0600) == 0 && bind (fd, (struct sockaddr *) &address, sizeof address) == 0 &&
+      listen (fd, 4) == 0)
+    return true;
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
+               "--control: cannot listen on %s: %s", path, g_strerror (errno));
   return false;
 }
 

@@ -1,0 +1,62 @@
+#define G_LOG_DOMAIN "vmm-emulation"
+
+#include "emulation/emulation.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/socket-path.h"
+#include "emulation/ovmf-files.h"
+#include "emulation/qcow2-header.h"
+#include "emulation/qemu-command-line.h"
+
+#define PROGRAM "qemu-system-x86_64"
+
+static bool
+check_disks (const VmConfig *config, GError **error)
+{
+  for (unsigned i = 0; i < config->n_disks; i++)
+    if (config->disks[i].format == VM_DISK_FORMAT_QCOW2 &&
+        !qcow2_header_check (config->disks[i].file, error))
+      return false;
+  return true;
+}
+
+static bool
+clear_sockets (const VmConfig *config, GError **error)
+{
+  return (config->control_path == NULL ||
+          socket_path_clear ("--control", config->control_path, error)) &&
+         (config->display != VM_DISPLAY_SPICE ||
+          socket_path_clear ("--display", config->spice_path, error));
+}
+
+void
+emulation_become (const VmConfig *config, const char *reason, GError **error)
+{
+  g_autofree char *program = g_find_program_in_path (PROGRAM);
+  OvmfFiles ovmf = {};
+
+  if (program == NULL)
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+                   "%s%s" PROGRAM " is not installed, which would run the machine emulated: "
+                   "install the package qemu-system-x86",
+                   reason ? reason : "", reason ? "; and " : "");
+      return;
+    }
+  if (!check_disks (config, error) || !clear_sockets (config, error) ||
+      (config->firmware == VM_FIRMWARE_UEFI && !ovmf_files_prepare (&ovmf, config->nvram, error)))
+    return;
+  g_auto (GStrv) argv = qemu_command_line_new (config, program, &ovmf);
+  g_autofree char *line = g_strjoinv (" ", argv);
+  g_debug ("%s", line);
+  if (reason != NULL)
+    g_printerr ("alcove-vmm: the machine runs emulated, slowly: %s\n", reason);
+  /* Sockets and logs are this user's alone, as our own are. */
+  umask (0077);
+  execv (program, argv);
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "%s: %s", program, g_strerror (errno));
+  ovmf_files_clear (&ovmf);
+}

@@ -1,0 +1,207 @@
+#include "emulation/qemu-command-line.h"
+
+#include <json-glib/json-glib.h>
+
+static void
+add (GPtrArray *argv, const char *option, const char *value)
+{
+  g_ptr_array_add (argv, g_strdup (option));
+  if (value != NULL)
+    g_ptr_array_add (argv, g_strdup (value));
+}
+
+G_GNUC_PRINTF (3, 4)
+static void
+addf (GPtrArray *argv, const char *option, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *value = g_strdup_vprintf (format, args);
+  va_end (args);
+  add (argv, option, value);
+}
+
+/* A value inside of one of QEMU's lists of key=value: there a comma is said twice. */
+static char *
+quote (const char *value)
+{
+  g_autoptr (GString) text = g_string_new (value);
+
+  g_string_replace (text, ",", ",,", 0);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* Takes object. JSON needs no quoting of its own and can say what the other syntax cannot: that there is no backing file. */
+static void
+add_json (GPtrArray *argv, const char *option, JsonObject *object)
+{
+  g_autoptr (JsonNode) node = json_node_new (JSON_NODE_OBJECT);
+
+  json_node_take_object (node, object);
+  g_autofree char *text = json_to_string (node, FALSE);
+  add (argv, option, text);
+}
+
+/* A path as JSON can carry it. QEMU has no way to take other bytes in JSON; they do not occur where the app makes the
+ * names, and elsewhere the file is then not found and QEMU says so. */
+static JsonObject *
+new_blockdev (const char *node_name, VmDiskFormat format, const char *file, bool readonly)
+{
+  JsonObject *protocol = json_object_new ();
+  JsonObject *node = json_object_new ();
+  g_autofree char *name = g_utf8_make_valid (file, -1);
+
+  json_object_set_string_member (protocol, "driver", "file");
+  json_object_set_string_member (protocol, "filename", name);
+  json_object_set_boolean_member (protocol, "read-only", readonly);
+  if (!readonly)
+    json_object_set_string_member (protocol, "discard", "unmap");
+  json_object_set_string_member (node, "driver", vm_disk_format_to_string (format));
+  json_object_set_string_member (node, "node-name", node_name);
+  json_object_set_boolean_member (node, "read-only", readonly);
+  if (!readonly)
+    json_object_set_string_member (node, "discard", "unmap");
+  if (format == VM_DISK_FORMAT_QCOW2)
+    json_object_set_null_member (node, "backing");
+  json_object_set_object_member (node, "file", protocol);
+  return node;
+}
+
+static void
+add_machine (GPtrArray *argv, const VmConfig *config)
+{
+  g_autofree char *name = quote (config->name);
+
+  add (argv, "-nodefaults", NULL);
+  add (argv, "-no-user-config", NULL);
+  addf (argv, "-name", "guest=%s", name);
+  addf (argv, "-machine", "q35,hpet=off,vmport=off,smm=off%s",
+        config->firmware == VM_FIRMWARE_UEFI ? ",pflash0=ovmf-code,pflash1=ovmf-variables" : "");
+  add (argv, "-accel", "tcg,thread=multi");
+  /* Everything that TCG emulates but five-level paging, which makes each of its page walks longer. */
+  add (argv, "-cpu", "max,la57=off");
+  addf (argv, "-smp", "%u", config->cpus);
+  addf (argv, "-m", "%" G_GUINT64_FORMAT "M", config->memory_bytes >> 20);
+  add (argv, "-global", "ICH9-LPC.disable_s3=1");
+  add (argv, "-global", "ICH9-LPC.disable_s4=1");
+  add (argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+  add (argv, "-action", "reboot=reset,shutdown=poweroff,panic=exit-failure");
+  add (argv, "-device", "pvpanic");
+}
+
+static void
+add_firmware (GPtrArray *argv, const VmConfig *config, const OvmfFiles *ovmf)
+{
+  if (config->firmware == VM_FIRMWARE_UEFI)
+    {
+      add_json (argv, "-blockdev",
+                new_blockdev ("ovmf-code", VM_DISK_FORMAT_RAW, ovmf->code, true));
+      add_json (argv, "-blockdev",
+                new_blockdev ("ovmf-variables", VM_DISK_FORMAT_RAW, ovmf->variables, false));
+      return;
+    }
+  add (argv, "-kernel", config->kernel);
+  if (config->initrd != NULL)
+    add (argv, "-initrd", config->initrd);
+  if (config->cmdline != NULL)
+    add (argv, "-append", config->cmdline);
+}
+
+static void
+add_disks (GPtrArray *argv, const VmConfig *config)
+{
+  for (unsigned i = 0; i < config->n_disks; i++)
+    {
+      const VmDiskConfig *disk = &config->disks[i];
+      g_autofree char *name = g_strdup_printf ("disk%u", i);
+      add_json (argv, "-blockdev", new_blockdev (name, disk->format, disk->file, disk->readonly));
+      addf (argv, "-device", "virtio-blk-pci,drive=%s,serial=%s,num-queues=%u,bootindex=%u", name,
+            name, config->cpus, i + 1);
+    }
+  if (config->cdrom == NULL)
+    return;
+  add_json (argv, "-blockdev", new_blockdev ("cdrom0", VM_DISK_FORMAT_RAW, config->cdrom, true));
+  addf (argv, "-device", "ide-cd,drive=cdrom0,bus=ide.0,bootindex=%u", config->n_disks + 1);
+}
+
+static void
+add_net (GPtrArray *argv, const VmConfig *config)
+{
+  if (config->net == VM_NET_NONE)
+    return;
+  g_autoptr (GString) netdev = g_string_new ("user,id=net0");
+  for (unsigned i = 0; i < config->n_forwards; i++)
+    g_string_append_printf (netdev, ",hostfwd=%s:127.0.0.1:%u-:%u",
+                            vm_forward_protocol_to_string (config->forwards[i].protocol),
+                            config->forwards[i].host_port, config->forwards[i].guest_port);
+  add (argv, "-netdev", netdev->str);
+  add (argv, "-device", "virtio-net-pci,netdev=net0,romfile=");
+}
+
+static void
+add_serial (GPtrArray *argv, const VmConfig *config)
+{
+  if (config->serial == VM_SERIAL_FILE)
+    {
+      g_autofree char *path = quote (config->serial_file);
+      addf (argv, "-chardev", "file,id=serial0,path=%s", path);
+    }
+  else
+    addf (argv, "-chardev", "%s,id=serial0", config->serial == VM_SERIAL_STDIO ? "stdio" : "null");
+  add (argv, "-serial", "chardev:serial0");
+}
+
+/* virtio-vga is a virtio-gpu that is also a VGA card: firmware and a kernel without the driver have a screen. The pointer must not go
+ * to the guest's agent, and the agent's port must be there for the client's monitor configuration to be passed on at all. */
+static void
+add_display (GPtrArray *argv, const VmConfig *config)
+{
+  add (argv, "-display", "none");
+  add (argv, "-device", "virtio-vga");
+  add (argv, "-device", "virtio-keyboard-pci");
+  add (argv, "-device", "virtio-tablet-pci");
+  g_autoptr (GString) spice = g_string_new ("disable-ticketing=on,image-compression=off,"
+                                            "streaming-video=off,agent-mouse=off,"
+                                            "seamless-migration=off");
+  if (config->display == VM_DISPLAY_SPICE)
+    {
+      g_autofree char *path = quote (config->spice_path);
+      g_string_append_printf (spice, ",unix=on,addr=%s", path);
+    }
+  else /* Listens nowhere; QMP add_client still brings clients. */
+    g_string_append (spice, ",port=0");
+  add (argv, "-spice", spice->str);
+  add (argv, "-device", "virtio-serial-pci,id=agent-bus");
+  add (argv, "-chardev", "spicevmc,id=agent,name=vdagent");
+  add (argv, "-device", "virtserialport,bus=agent-bus.0,chardev=agent,name=com.redhat.spice.0");
+}
+
+static void
+add_control (GPtrArray *argv, const VmConfig *config)
+{
+  if (config->control_path == NULL)
+    return;
+  g_autofree char *path = quote (config->control_path);
+  addf (argv, "-chardev", "socket,id=control,path=%s,server=on,wait=off", path);
+  add (argv, "-mon", "chardev=control,mode=control");
+}
+
+char **
+qemu_command_line_new (const VmConfig *config, const char *program, const OvmfFiles *ovmf)
+{
+  GPtrArray *argv = g_ptr_array_new ();
+
+  add (argv, program, NULL);
+  add_machine (argv, config);
+  add_firmware (argv, config, ovmf);
+  add_disks (argv, config);
+  add_net (argv, config);
+  add_serial (argv, config);
+  add_display (argv, config);
+  add (argv, "-object", "rng-random,id=rng0,filename=/dev/urandom");
+  add (argv, "-device", "virtio-rng-pci,rng=rng0");
+  add_control (argv, config);
+  g_ptr_array_add (argv, NULL);
+  return (char **) g_ptr_array_free (argv, FALSE);
+}
