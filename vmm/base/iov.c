@@ -65,3 +65,31 @@ iov_size (const struct iovec *iov, unsigned n_iov)
     total += iov[i].iov_len;
   return total;
 }
+
+void
+iov_trim_front (struct iovec **iov, unsigned *n_iov, size_t bytes)
+{
+  while (*n_iov > 0 && bytes >= (*iov)->iov_len)
+    {
+      bytes -= (*iov)->iov_len;
+      (*iov)++;
+      (*n_iov)--;
+    }
+  if (*n_iov > 0)
+    {
+      (*iov)->iov_base = (char *) (*iov)->iov_base + bytes;
+      (*iov)->iov_len -= bytes;
+    }
+}
+
+void
+iov_trim_back (struct iovec *iov, unsigned *n_iov, size_t bytes)
+{
+  while (*n_iov > 0 && bytes >= iov[*n_iov - 1].iov_len)
+    {
+      bytes -= iov[*n_iov - 1].iov_len;
+      (*n_iov)--;
+    }
+  if (*n_iov > 0)
+    iov[*n_iov - 1].iov_len -= bytes;
+}

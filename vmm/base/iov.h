@@ -12,3 +12,7 @@ size_t iov_fill (const struct iovec *iov, unsigned n_iov, size_t offset, int byt
 
 /* The sum of the lengths. */
 size_t iov_size (const struct iovec *iov, unsigned n_iov);
+
+/* Cuts bytes off the start or the end (at most what is there). Pieces are changed and skipped in place. */
+void iov_trim_front (struct iovec **iov, unsigned *n_iov, size_t bytes);
+void iov_trim_back (struct iovec *iov, unsigned *n_iov, size_t bytes);

@@ -266,11 +266,19 @@ build_ring (DeviceQueue *queue, GError **error)
   return queue->ring != NULL;
 }
 
-static void
-activate (VirtioDevice *device)
+void
+virtio_device_notify_again (VirtioDevice *device, unsigned index)
 {
   static const uint64_t one = 1;
 
+  /* It fails only when the counter is full: then it is signalled anyway. */
+  if (write (device->queues[index].eventfd, &one, sizeof one) < 0)
+    g_debug ("%s: queue %u: %s", device->type->name, index, g_strerror (errno));
+}
+
+static void
+activate (VirtioDevice *device)
+{
   for (unsigned i = 0; i < device->n_queues; i++)
     {
       g_autoptr (GError) error = NULL;
@@ -287,8 +295,8 @@ activate (VirtioDevice *device)
     device->type->activate (device->opaque);
   /* Buffers may be in the rings already. */
   for (unsigned i = 0; i < device->n_queues; i++)
-    if (device->queues[i].ring && write (device->queues[i].eventfd, &one, sizeof one) < 0)
-      g_debug ("%s: queue %u: %s", device->type->name, i, g_strerror (errno));
+    if (device->queues[i].ring)
+      virtio_device_notify_again (device, i);
 }
 
 /* 2.2.2: only what was offered, and nothing from before VERSION_1. */

@@ -56,6 +56,9 @@ const GuestMemory *virtio_device_get_memory (const VirtioDevice *device);
 
 /* Lock held. Interrupts for the queue if virtqueue_must_interrupt () says so; marks the device NEEDS_RESET if the queue broke. */
 void virtio_device_signal_queue (VirtioDevice *device, unsigned index);
+/* Lock held. Has notify () called again later: for a device that leaves requests in the queue so as not to keep its
+ * loop from others, however many the guest makes. */
+void virtio_device_notify_again (VirtioDevice *device, unsigned index);
 /* Lock held. Config changed: bumps the generation and interrupts (2.4, 2.5.1). */
 void virtio_device_signal_config (VirtioDevice *device);
 /* Lock held. The driver broke the protocol: DEVICE_NEEDS_RESET, counted and logged. */

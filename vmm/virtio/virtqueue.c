@@ -356,6 +356,10 @@ virtqueue_pop (Virtqueue *queue, VirtqueueElement *element)
   if (queue->fault || !has_more (queue))
     return false;
 
+  /* Requests that are taken and not returned cost memory: a driver may have as many as the queue holds, even if it
+   * makes one descriptor available over and over. */
+  if ((uint16_t) (queue->last_available - queue->used_index) >= queue->size)
+    return fail (queue, "more requests in flight than the queue holds");
   element->head = load_u16 (available_ring (queue) + queue->last_available % queue->size);
   if (!walk_chain (queue, element, element->head))
     return false;

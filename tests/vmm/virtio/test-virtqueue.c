@@ -322,6 +322,20 @@ test_available_index_jumps (Fixture *f, gconstpointer data)
   assert_broken (f, "jumps");
 }
 
+/* One descriptor made available again and again while its request is not returned. */
+static void
+test_in_flight_bound (Fixture *f, gconstpointer data)
+{
+  virtqueue_driver_set_descriptor (f->driver, 0, DATA, 1, 0, 0);
+  for (unsigned i = 0; i < SIZE; i++)
+    {
+      virtqueue_driver_make_available (f->driver, 0);
+      g_assert_true (virtqueue_pop (f->queue, &f->element));
+    }
+  virtqueue_driver_make_available (f->driver, 0);
+  assert_broken (f, "in flight");
+}
+
 static void
 test_interrupt_flag (Fixture *f, gconstpointer data)
 {
@@ -451,6 +465,7 @@ main (int argc, char **argv)
   ADD ("head-beyond-queue", plain, test_head_beyond_queue);
   ADD ("next-beyond-queue", plain, test_next_beyond_queue);
   ADD ("available-index-jumps", plain, test_available_index_jumps);
+  ADD ("in-flight-bound", plain, test_in_flight_bound);
   ADD ("interrupt-flag", plain, test_interrupt_flag);
   ADD ("interrupt-event", modern, test_interrupt_event);
   ADD ("interrupt-batch", modern, test_interrupt_batch);

@@ -1,0 +1,455 @@
+#define G_LOG_DOMAIN "vmm-virtio"
+
+#include "virtio/virtio-blk.h"
+
+#include <errno.h>
+#include <string.h>
+#include <glib-unix.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
+
+#include "base/iov.h"
+#include "base/loop-thread.h"
+#include "block/block-raw.h"
+#include "virtio/virtio-device-private.h"
+
+/* Theory of operation
+ *
+ * notify () takes every request of a queue, prepares each on the image's ring and enters the kernel once; the ring's completions
+ * are pushed as they come and the guest is interrupted once a batch. Both run on the disk's context with the device's lock held, which
+ * guards the image as well. All queues share the ring, because they share the thread.
+ *
+ * A request keeps its element, and so its pointers into guest memory, until it is done. reset () and virtio_blk_free () wait for all
+ * of them. There are never more than the queues hold (virtqueue.c).
+ */
+#define QUEUE_SIZE      256
+#define SEGMENTS_MAX    (QUEUE_SIZE - 2) /* less header and status */
+#define RANGE_SECTORS   (1u << 22)       /* of one discard or write zeroes: 2 GiB */
+#define DISCARD_SECTORS 8                /* the unit of most file systems: 4 KiB */
+#define CONFIG_SIZE     sizeof (struct virtio_blk_config)
+#define FEATURE(bit)    (UINT64_C (1) << (bit))
+
+typedef struct BlkRequest BlkRequest;
+
+struct BlkRequest
+{
+  BlockRequest io; /* first: done () casts */
+  VirtioBlk *blk;
+  unsigned queue;
+  VirtqueueElement element;
+  uint8_t *status;  /* guest memory */
+  uint32_t written; /* bytes besides the status when all goes well */
+  BlkRequest *next; /* in VirtioBlk.spare */
+};
+
+struct VirtioBlk
+{
+  VirtioDevice *device;
+  LoopThread *thread; /* NULL: on somebody else's context */
+  GMainContext *context;
+  GSource *completions; /* NULL: no ring to poll */
+  BlockRaw *raw;
+  uint64_t sectors;
+  bool readonly;
+  char serial[VIRTIO_BLK_SERIAL_MAX];
+  struct virtio_blk_config config; /* little-endian */
+
+  /* Guarded by the device's lock. */
+  BlkRequest *spare;
+  uint32_t
+      unsignalled; /* queues with requests pushed since the last interrupt check: one bit each */
+};
+
+static void
+request_release (BlkRequest *request)
+{
+  request->next = request->blk->spare;
+  request->blk->spare = request;
+}
+
+/* A queue that is gone was reset meanwhile: nobody waits for the answer, and the memory may be somebody else's now. */
+static void
+request_finish (BlkRequest *request, uint8_t status)
+{
+  VirtioBlk *blk = request->blk;
+  Virtqueue *queue = virtio_device_get_queue (blk->device, request->queue);
+
+  if (queue)
+    {
+      *request->status = status;
+      virtqueue_push (queue, &request->element,
+                      (status == VIRTIO_BLK_S_OK ? request->written : 0) + 1);
+      blk->unsignalled |= 1u << request->queue;
+    }
+  request_release (request);
+}
+
+static void
+on_done (BlockRequest *io, int error)
+{
+  request_finish ((BlkRequest *) io, error == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+}
+
+static BlkRequest *
+request_new (VirtioBlk *blk, unsigned queue)
+{
+  BlkRequest *request = blk->spare;
+
+  if (request)
+    blk->spare = request->next;
+  else
+    request = g_new0 (BlkRequest, 1);
+  request->blk = blk;
+  request->io.done = on_done;
+  request->queue = queue;
+  request->written = 0;
+  return request;
+}
+
+static void
+signal_queues (VirtioBlk *blk)
+{
+  for (unsigned i = 0; blk->unsignalled != 0; i++)
+    if (blk->unsignalled & 1u << i)
+      {
+        blk->unsignalled &= ~(1u << i);
+        virtio_device_signal_queue (blk->device, i);
+      }
+}
+
+static bool
+is_inside (const VirtioBlk *blk, uint64_t sector, uint64_t n_sectors)
+{
+  return sector <= blk->sectors && n_sectors <= blk->sectors - sector;
+}
+
+/* 5.2.5: without FLUSH there is no other way to make data durable; with CONFIG_WCE the driver says. */
+static bool
+is_write_through (VirtioBlk *blk)
+{
+  return !virtio_device_has_feature (blk->device, VIRTIO_BLK_F_FLUSH) || blk->config.wce == 0;
+}
+
+/* Each start_ function returns VIRTIO_BLK_S_OK if the request is under way, else the status to give at once. */
+
+static uint8_t
+start_transfer (BlkRequest *request, BlockOperation operation, uint64_t sector)
+{
+  VirtioBlk *blk = request->blk;
+  const bool out = operation == BLOCK_WRITE;
+  BlockRequest *io = &request->io;
+
+  io->iov = out ? request->element.out : request->element.in;
+  io->n_iov = out ? request->element.n_out : request->element.n_in;
+  io->size = out ? request->element.out_bytes : request->element.in_bytes;
+  if (io->size % BLOCK_SECTOR_SIZE != 0 || !is_inside (blk, sector, io->size / BLOCK_SECTOR_SIZE) ||
+      (out && blk->readonly))
+    return VIRTIO_BLK_S_IOERR;
+  if (io->size == 0)
+    {
+      request_finish (request, VIRTIO_BLK_S_OK);
+      return VIRTIO_BLK_S_OK;
+    }
+  io->operation = operation;
+  io->offset = sector * BLOCK_SECTOR_SIZE;
+  io->durable = out && is_write_through (blk);
+  request->written = out ? 0 : io->size;
+  block_raw_submit (blk->raw, io);
+  return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t
+start_flush (BlkRequest *request)
+{
+  if (request->blk->readonly)
+    {
+      request_finish (request, VIRTIO_BLK_S_OK);
+      return VIRTIO_BLK_S_OK;
+    }
+  request->io.operation = BLOCK_FLUSH;
+  block_raw_submit (request->blk->raw, &request->io);
+  return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t
+start_range (BlkRequest *request, BlockOperation operation)
+{
+  VirtioBlk *blk = request->blk;
+  const VirtqueueElement *element = &request->element;
+  BlockRequest *io = &request->io;
+  struct virtio_blk_discard_write_zeroes range;
+
+  /* 5.2.6.1: as many ranges as max_discard_seg, max_write_zeroes_seg: one. */
+  if (element->out_bytes != sizeof range ||
+      iov_read (element->out, element->n_out, 0, &range, sizeof range) != sizeof range)
+    return VIRTIO_BLK_S_IOERR;
+  const uint64_t sector = GUINT64_FROM_LE (range.sector);
+  const uint32_t n_sectors = GUINT32_FROM_LE (range.num_sectors);
+  const uint32_t flags = GUINT32_FROM_LE (range.flags);
+  /* 5.2.6.2: unknown flags, and unmap on a discard, are not supported. */
+  if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (operation == BLOCK_DISCARD && flags != 0))
+    return VIRTIO_BLK_S_UNSUPP;
+  if (blk->readonly || n_sectors > RANGE_SECTORS || !is_inside (blk, sector, n_sectors))
+    return VIRTIO_BLK_S_IOERR;
+  if (n_sectors == 0)
+    {
+      request_finish (request, VIRTIO_BLK_S_OK);
+      return VIRTIO_BLK_S_OK;
+    }
+  io->operation = operation;
+  io->offset = sector * BLOCK_SECTOR_SIZE;
+  io->size = (uint64_t) n_sectors * BLOCK_SECTOR_SIZE;
+  io->may_unmap = (flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) != 0;
+  io->durable = operation == BLOCK_WRITE_ZEROES && is_write_through (blk);
+  block_raw_submit (blk->raw, io);
+  return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t
+start_get_id (BlkRequest *request)
+{
+  const VirtqueueElement *element = &request->element;
+
+  request->written =
+      iov_write (element->in, element->n_in, 0, request->blk->serial, sizeof request->blk->serial);
+  request_finish (request, VIRTIO_BLK_S_OK);
+  return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t
+start_by_type (BlkRequest *request, const struct virtio_blk_outhdr *header)
+{
+  switch (GUINT32_FROM_LE (header->type))
+    {
+    case VIRTIO_BLK_T_IN:
+      return start_transfer (request, BLOCK_READ, GUINT64_FROM_LE (header->sector));
+    case VIRTIO_BLK_T_OUT:
+      return start_transfer (request, BLOCK_WRITE, GUINT64_FROM_LE (header->sector));
+    case VIRTIO_BLK_T_FLUSH:
+      return start_flush (request);
+    case VIRTIO_BLK_T_DISCARD:
+      return start_range (request, BLOCK_DISCARD);
+    case VIRTIO_BLK_T_WRITE_ZEROES:
+      return start_range (request, BLOCK_WRITE_ZEROES);
+    case VIRTIO_BLK_T_GET_ID:
+      return start_get_id (request);
+    default:
+      return VIRTIO_BLK_S_UNSUPP;
+    }
+}
+
+/* Takes header and status off the element. False: it is not a request at all. */
+static bool
+frame (BlkRequest *request, struct virtio_blk_outhdr *header)
+{
+  VirtqueueElement *element = &request->element;
+
+  if (element->out_bytes < sizeof *header || element->in_bytes < 1)
+    return false;
+  iov_read (element->out, element->n_out, 0, header, sizeof *header);
+  iov_trim_front (&element->out, &element->n_out, sizeof *header);
+  element->out_bytes -= sizeof *header;
+
+  const struct iovec *last = &element->in[element->n_in - 1];
+  request->status = (uint8_t *) last->iov_base + last->iov_len - 1;
+  iov_trim_back (element->in, &element->n_in, 1);
+  element->in_bytes--;
+  return true;
+}
+
+static void
+notify (void *opaque, unsigned index)
+{
+  VirtioBlk *blk = opaque;
+  Virtqueue *queue = virtio_device_get_queue (blk->device, index);
+  BlkRequest *request = request_new (blk, index);
+  unsigned taken = 0;
+
+  for (; taken < QUEUE_SIZE && virtqueue_pop (queue, &request->element); taken++)
+    {
+      struct virtio_blk_outhdr header;
+
+      if (!frame (request, &header))
+        {
+          virtio_device_fail (blk->device, "a request without header or status");
+          break;
+        }
+      const uint8_t status = start_by_type (request, &header);
+      if (status != VIRTIO_BLK_S_OK)
+        request_finish (request, status);
+      request = request_new (blk, index);
+    }
+  request_release (request);
+  if (taken == QUEUE_SIZE)
+    virtio_device_notify_again (blk->device, index);
+  block_raw_kick (blk->raw);
+  signal_queues (blk);
+}
+
+static gboolean
+on_completions (gint fd, GIOCondition condition, gpointer opaque)
+{
+  VirtioBlk *blk = opaque;
+
+  virtio_device_lock (blk->device);
+  block_raw_reap (blk->raw);
+  signal_queues (blk);
+  virtio_device_unlock (blk->device);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+reset (void *opaque)
+{
+  VirtioBlk *blk = opaque;
+
+  block_raw_drain (blk->raw);
+  blk->unsignalled = 0;
+  blk->config.wce = 1;
+}
+
+static void
+config_read (void *opaque, uint32_t offset, void *buffer, uint32_t size)
+{
+  VirtioBlk *blk = opaque;
+
+  memcpy (buffer, (const uint8_t *) &blk->config + offset, size);
+}
+
+/* Only writeback can be written (5.2.5), a byte of its own. */
+static void
+config_write (void *opaque, uint32_t offset, const void *buffer, uint32_t size)
+{
+  const uint32_t wce = offsetof (struct virtio_blk_config, wce);
+  VirtioBlk *blk = opaque;
+
+  if (offset <= wce && wce - offset < size &&
+      virtio_device_has_feature (blk->device, VIRTIO_BLK_F_CONFIG_WCE))
+    blk->config.wce = ((const uint8_t *) buffer)[wce - offset] & 1;
+}
+
+static const VirtioDeviceType type = {
+  .name = "virtio-blk",
+  .id = VIRTIO_ID_BLOCK,
+  .pci_class = 0x018000,
+  .features = FEATURE (VIRTIO_BLK_F_SEG_MAX) | FEATURE (VIRTIO_BLK_F_BLK_SIZE) |
+              FEATURE (VIRTIO_BLK_F_TOPOLOGY) | FEATURE (VIRTIO_BLK_F_FLUSH) |
+              FEATURE (VIRTIO_BLK_F_CONFIG_WCE) | FEATURE (VIRTIO_BLK_F_MQ) |
+              FEATURE (VIRTIO_BLK_F_DISCARD) | FEATURE (VIRTIO_BLK_F_WRITE_ZEROES) |
+              FEATURE (VIRTIO_BLK_F_RO),
+  .max_queues = VIRTIO_BLK_QUEUES_MAX,
+  .queue_size = QUEUE_SIZE,
+  .config_read = config_read,
+  .config_write = config_write,
+  .notify = notify,
+  .reset = reset,
+};
+
+static uint64_t
+get_features (const VirtioBlkConfig *config)
+{
+  uint64_t features = type.features;
+
+  if (config->readonly)
+    features &= ~(FEATURE (VIRTIO_BLK_F_DISCARD) | FEATURE (VIRTIO_BLK_F_WRITE_ZEROES));
+  else
+    features &= ~FEATURE (VIRTIO_BLK_F_RO);
+  if (config->n_queues == 1)
+    features &= ~FEATURE (VIRTIO_BLK_F_MQ);
+  return features;
+}
+
+static void
+init_config (VirtioBlk *blk, unsigned n_queues, unsigned alignment)
+{
+  const unsigned physical = MAX (alignment, BLOCK_SECTOR_SIZE);
+
+  blk->config = (struct virtio_blk_config){
+    .capacity = GUINT64_TO_LE (blk->sectors),
+    .seg_max = GUINT32_TO_LE (SEGMENTS_MAX),
+    .blk_size = GUINT32_TO_LE (BLOCK_SECTOR_SIZE),
+    .physical_block_exp = g_bit_storage (physical / BLOCK_SECTOR_SIZE) - 1,
+    .wce = 1,
+    .num_queues = GUINT16_TO_LE (n_queues),
+    .max_discard_sectors = GUINT32_TO_LE (RANGE_SECTORS),
+    .max_discard_seg = GUINT32_TO_LE (1),
+    .discard_sector_alignment = GUINT32_TO_LE (DISCARD_SECTORS),
+    .max_write_zeroes_sectors = GUINT32_TO_LE (RANGE_SECTORS),
+    .max_write_zeroes_seg = GUINT32_TO_LE (1),
+    .write_zeroes_may_unmap = 1,
+  };
+}
+
+static void
+watch_completions (VirtioBlk *blk)
+{
+  const int fd = block_raw_get_fd (blk->raw);
+
+  if (fd < 0)
+    return;
+  blk->completions = g_unix_fd_source_new (fd, G_IO_IN);
+  g_source_set_callback (blk->completions, G_SOURCE_FUNC (on_completions), blk, NULL);
+  g_source_set_name (blk->completions, "virtio-blk completions");
+  g_source_attach (blk->completions, blk->context);
+}
+
+VirtioBlk *
+virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainContext *context,
+                GError **error)
+{
+  BlockImage image;
+
+  g_return_val_if_fail (config->n_queues >= 1 && config->n_queues <= VIRTIO_BLK_QUEUES_MAX, NULL);
+  if (!block_image_open (&image, config->file, config->readonly, error))
+    return NULL;
+
+  VirtioBlk *blk = g_new0 (VirtioBlk, 1);
+  blk->sectors = image.size / BLOCK_SECTOR_SIZE;
+  blk->readonly = config->readonly;
+  if (config->serial)
+    memcpy (blk->serial, config->serial, strnlen (config->serial, sizeof blk->serial));
+  init_config (blk, config->n_queues, image.alignment);
+  blk->raw = block_raw_new (&image);
+  if (!context)
+    blk->thread = loop_thread_new ("disk");
+  blk->context = g_main_context_ref (context ? context : loop_thread_get_context (blk->thread));
+  blk->device = virtio_device_new (&type, blk, config->n_queues, CONFIG_SIZE, get_features (config),
+                                   memory, blk->context);
+  watch_completions (blk);
+  return blk;
+}
+
+void
+virtio_blk_free (VirtioBlk *blk)
+{
+  if (!blk)
+    return;
+  /* First nothing new is taken and all is done; then nobody runs; then it goes. */
+  virtio_device_lock (blk->device);
+  virtio_device_set_status (blk->device, 0);
+  virtio_device_unlock (blk->device);
+  loop_thread_free (blk->thread);
+  if (blk->completions)
+    {
+      g_source_destroy (blk->completions);
+      g_source_unref (blk->completions);
+    }
+  virtio_device_free (blk->device);
+  block_raw_free (blk->raw);
+  g_main_context_unref (blk->context);
+  while (blk->spare)
+    {
+      BlkRequest *request = blk->spare;
+
+      blk->spare = request->next;
+      virtqueue_element_clear (&request->element);
+      g_free (request);
+    }
+  g_free (blk);
+}
+
+VirtioDevice *
+virtio_blk_get_device (VirtioBlk *blk)
+{
+  return blk->device;
+}

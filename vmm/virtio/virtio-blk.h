@@ -1,0 +1,29 @@
+#pragma once
+
+#include "virtio/virtio-device.h"
+
+/* A disk (Virtual I/O Device 1.2, 5.2) on a raw image: several queues, flush, discard, write zeroes, serial number. Requests are
+ * taken, carried out and returned in a thread of the disk's own; no vCPU waits for one, but to reset the device.
+ */
+typedef struct VirtioBlk VirtioBlk;
+
+#define VIRTIO_BLK_QUEUES_MAX 4
+#define VIRTIO_BLK_SERIAL_MAX 20 /* bytes */
+
+typedef struct VirtioBlkConfig
+{
+  const char *file;
+  bool readonly;
+  const char *serial; /* at most VIRTIO_BLK_SERIAL_MAX bytes count; NULL: none */
+  unsigned n_queues;  /* 1..VIRTIO_BLK_QUEUES_MAX; one a vCPU is best */
+} VirtioBlkConfig;
+
+/* Opens and locks the file. context: where the disk works; NULL: in a thread of its own. Errors: block/block-image.h. */
+VirtioBlk *virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory,
+                           GMainContext *context, GError **error);
+/* Waits for what is in flight. */
+void virtio_blk_free (VirtioBlk *blk);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VirtioBlk, virtio_blk_free)
+
+/* Borrowed. */
+VirtioDevice *virtio_blk_get_device (VirtioBlk *blk);
