@@ -50,9 +50,9 @@ typedef struct GalleryChecksum
 {
   GalleryChecksumKind kind;
   GalleryHash hash;
-  const char *value;   /* inline: lower-case hexadecimal */
-  const char *url;     /* url */
-  const char *file;    /* url: the name to look for in it; package: the path inside the package */
+  const char *value; /* inline: lower-case hexadecimal */
+  const char *url;   /* url */
+  const char *file;  /* url: the name in it, "*": its only one; package: the path in the package */
   const char *package; /* package */
 } GalleryChecksum;
 
@@ -61,6 +61,7 @@ typedef struct GalleryFile
   GalleryRole role;
   const char *const *urls; /* the first, then its mirrors; http, https or file; never empty */
   guint64 size;            /* bytes to download; 0: not known */
+  guint64 size_about;      /* what to tell the user when it is not; 0: not known either */
   GalleryUnpackKind unpack;
   const char *member;       /* the file inside an archive */
   guint64 unpacked_size;    /* the most that unpacking may give; 0: derived from the size */
@@ -111,7 +112,7 @@ gallery_entry_get_tested (GalleryEntry *self); /* what was last tested, when, wi
 /* "Debian 12 (bookworm)": for a list or a window's title. Free it. */
 char *gallery_entry_dup_title (GalleryEntry *self);
 
-/* Bytes to download in all; 0 if one is not known. */
+/* Bytes to download in all, not always exactly; 0 if one is not known. */
 guint64 gallery_entry_get_download_size (GalleryEntry *self);
 
 guint gallery_entry_get_n_files (GalleryEntry *self);
@@ -119,6 +120,9 @@ const GalleryFile *gallery_entry_get_file (GalleryEntry *self, guint index);
 
 MachineFirmware gallery_entry_get_firmware (GalleryEntry *self);
 const char *gallery_entry_get_cmdline (GalleryEntry *self);
+/* The user that the image's cloud-init makes at its first start; NULL: it has no cloud-init.
+ * Such an image lets nobody in without a seed, see gallery_install_set_user (). */
+const char *gallery_entry_get_cloud_user (GalleryEntry *self);
 MachineNetwork gallery_entry_get_network (GalleryEntry *self);
 
 /* What the catalogue recommends and the least it can do with. disk: the size of the machine's
