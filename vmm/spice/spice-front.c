@@ -1,0 +1,233 @@
+#define G_LOG_DOMAIN "vmm-spice"
+
+#include "spice/spice-front.h"
+
+#include <spice.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
+
+#include "spice/spice-input.h"
+#include "spice/spice-loop.h"
+#include "spice/spice-screen.h"
+
+struct SpiceFront
+{
+  SpiceServer *server;
+  SpiceCoreInterface core;
+  SpiceScreen *screen;
+  SpiceInput *input;
+  SpiceCharDeviceInstance agent;
+  GSocketService *listener;
+  char *listen_path;
+  GSource *refresh;
+  bool has_new_display;
+};
+
+/* channel_event () comes without a pointer of ours: it is told to every front, which asks its own server. Main thread only. */
+static GPtrArray *fronts;
+
+static gboolean
+on_refresh (void *data)
+{
+  SpiceFront *front = data;
+
+  /* Deprecated without a successor; the events alone do not say whose client they are about. */
+  G_GNUC_BEGIN_IGNORE_DEPRECATIONS
+  int n_clients = spice_server_get_num_clients (front->server);
+  G_GNUC_END_IGNORE_DEPRECATIONS
+  g_clear_pointer (&front->refresh, g_source_unref);
+  spice_screen_set_clients (front->screen, MAX (n_clients, 0), front->has_new_display);
+  front->has_new_display = false;
+  if (n_clients <= 0)
+    spice_input_release_all (front->input);
+  return G_SOURCE_REMOVE;
+}
+
+/* The server counts its clients right only once the event is over. */
+static void
+schedule_refresh (SpiceFront *front)
+{
+  if (front->refresh)
+    return;
+  front->refresh = g_idle_source_new ();
+  g_source_set_priority (front->refresh, G_PRIORITY_DEFAULT);
+  g_source_set_callback (front->refresh, on_refresh, front, NULL);
+  g_source_attach (front->refresh, NULL);
+}
+
+static void
+on_channel_event (int event, SpiceChannelEventInfo *info)
+{
+  g_debug ("channel %d:%d event %d", info->type, info->id, event);
+  for (unsigned i = 0; fronts && i < fronts->len; i++)
+    {
+      SpiceFront *front = g_ptr_array_index (fronts, i);
+      if (info->type == SPICE_CHANNEL_DISPLAY && event == SPICE_CHANNEL_EVENT_INITIALIZED)
+        front->has_new_display = true;
+      if (info->type == SPICE_CHANNEL_INPUTS && event == SPICE_CHANNEL_EVENT_DISCONNECTED)
+        spice_input_release_all (front->input);
+      schedule_refresh (front);
+    }
+}
+
+/* The agent's device is there although no guest agent is behind it yet: a client sends its wish for a size only where an agent
+ * is, and the server hands that to the screen itself. Whatever else it sends to the agent ends here. */
+
+static void
+agent_state (SpiceCharDeviceInstance *agent, int connected)
+{
+}
+
+static int
+agent_write (SpiceCharDeviceInstance *agent, const uint8_t *bytes, int length)
+{
+  return length;
+}
+
+static int
+agent_read (SpiceCharDeviceInstance *agent, uint8_t *bytes, int length)
+{
+  return 0;
+}
+
+static const SpiceCharDeviceInterface agent_interface = {
+  .base = { SPICE_INTERFACE_CHAR_DEVICE, "alcove agent", SPICE_INTERFACE_CHAR_DEVICE_MAJOR,
+            SPICE_INTERFACE_CHAR_DEVICE_MINOR },
+  .state = agent_state,
+  .write = agent_write,
+  .read = agent_read,
+};
+
+static gboolean
+on_incoming (GSocketService *service, GSocketConnection *connection, GObject *source, void *data)
+{
+  g_autoptr (GError) error = NULL;
+  int fd =
+      fcntl (g_socket_get_fd (g_socket_connection_get_socket (connection)), F_DUPFD_CLOEXEC, 3);
+
+  if (fd < 0)
+    g_warning ("a SPICE client cannot be let in: %s", g_strerror (errno));
+  else if (!spice_front_add_client (data, fd, true, false, &error))
+    g_warning ("%s", error->message);
+  return TRUE;
+}
+
+/* A socket file that nobody answers on was left by a machine that did not end well. */
+static void
+remove_stale_socket (GSocketAddress *address, const char *path)
+{
+  g_autoptr (GSocketClient) client = g_socket_client_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSocketConnection) connection =
+      g_socket_client_connect (client, G_SOCKET_CONNECTABLE (address), NULL, &error);
+
+  if (!connection && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+    unlink (path);
+}
+
+static bool
+start_listening (SpiceFront *front, const char *path, GError **error)
+{
+  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
+
+  remove_stale_socket (address, path);
+  front->listener = g_socket_service_new ();
+  if (!g_socket_listener_add_address (G_SOCKET_LISTENER (front->listener), address,
+                                      G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL,
+                                      error))
+    {
+      g_prefix_error (error, "--display spice=unix:%s: ", path);
+      return false;
+    }
+  front->listen_path = g_strdup (path);
+  g_signal_connect (front->listener, "incoming", G_CALLBACK (on_incoming), front);
+  return true;
+}
+
+static void
+configure_server (SpiceFront *front, const SpiceFrontOptions *options)
+{
+  SpiceServer *server = front->server;
+
+  spice_server_set_noauth (server);
+  spice_server_set_name (server, options->name);
+  /* Every client of ours is on this computer: memory is cheaper than compression, and video detection only blurs. */
+  spice_server_set_image_compression (server, SPICE_IMAGE_COMPRESSION_OFF);
+  spice_server_set_streaming_video (server, SPICE_STREAM_VIDEO_OFF);
+  spice_server_set_playback_compression (server, 0);
+  spice_server_set_agent_mouse (server, 0);
+}
+
+SpiceFront *
+spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPort *input,
+                 GError **error)
+{
+  g_autoptr (SpiceFront) front = g_new0 (SpiceFront, 1);
+
+  if (options->listen_path && !start_listening (front, options->listen_path, error))
+    return NULL;
+  front->server = spice_server_new ();
+  configure_server (front, options);
+  spice_loop_fill (&front->core);
+  front->core.channel_event = on_channel_event;
+  if (spice_server_init (front->server, &front->core) != 0)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the SPICE server does not start");
+      return NULL;
+    }
+  front->input = spice_input_new (front->server, input);
+  front->agent.base.sif = &agent_interface.base;
+  front->agent.subtype = "vdagent";
+  spice_server_add_interface (front->server, &front->agent.base);
+  front->screen = spice_screen_new (front->server, scanout, options->gpu_address);
+  spice_server_vm_start (front->server);
+  if (!fronts)
+    fronts = g_ptr_array_new ();
+  g_ptr_array_add (fronts, front);
+  return g_steal_pointer (&front);
+}
+
+void
+spice_front_free (SpiceFront *front)
+{
+  if (!front)
+    return;
+  if (fronts)
+    g_ptr_array_remove (fronts, front);
+  if (front->refresh)
+    g_source_destroy (front->refresh);
+  g_clear_pointer (&front->refresh, g_source_unref);
+  if (front->listener)
+    g_socket_listener_close (G_SOCKET_LISTENER (front->listener));
+  g_clear_object (&front->listener);
+  if (front->listen_path)
+    unlink (front->listen_path);
+  if (front->screen)
+    spice_screen_detach (front->screen);
+  if (front->server)
+    spice_server_destroy (front->server);
+  spice_screen_free (front->screen);
+  spice_input_free (front->input);
+  g_free (front->listen_path);
+  g_free (front);
+}
+
+bool
+spice_front_add_client (SpiceFront *front, int fd, bool skip_auth, bool memfd, GError **error)
+{
+  /* The client's other end may be anything: the server does not wait for it. */
+  int flags = fcntl (fd, F_GETFL);
+  if (flags >= 0)
+    fcntl (fd, F_SETFL, flags | O_NONBLOCK);
+  spice_screen_set_memfd (front->screen, memfd);
+  if (spice_server_add_client (front->server, fd, skip_auth) == 0)
+    return true;
+  close (fd);
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the SPICE server refused the client");
+  return false;
+}
