@@ -162,7 +162,11 @@ kvm_cpuid_set (KvmVm *vm, KvmVcpu *vcpu, GError **error)
   replace_topology (cpuid, 0xb);
   replace_topology (cpuid, 0x1f);
   for (unsigned i = 0; i < cpuid->nent; i++)
-    fix_entry (&cpuid->entries[i], vm, vcpu->index);
+    {
+      fix_entry (&cpuid->entries[i], vm, vcpu->index);
+      if (cpuid->entries[i].function == 0x80000008)
+        vm->physical_bits = cpuid->entries[i].eax & 0xff;
+    }
   if (ioctl (vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
     return kvm_fail (error, "KVM_SET_CPUID2");
   return true;

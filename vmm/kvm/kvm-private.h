@@ -42,6 +42,7 @@ struct KvmVm
   int kvm_fd;
   int fd;
   size_t run_size;
+  unsigned physical_bits;
   KvmVcpu vcpus[KVM_VM_MAX_CPUS];
   struct KvmChips *power_on;
 

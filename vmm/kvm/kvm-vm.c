@@ -65,6 +65,7 @@ kvm_vm_new (const KvmVmConfig *config, GError **error)
   vm->config = *config;
   vm->kvm_fd = vm->fd = -1;
   vm->pausing = true;
+  vm->physical_bits = 36; /* of a processor that does not say */
   g_mutex_init (&vm->lock);
   g_cond_init (&vm->changed);
   g_mutex_init (&vm->route_lock);
@@ -193,6 +194,12 @@ kvm_vm_pause (KvmVm *vm)
   while (!all_parked (vm))
     g_cond_wait (&vm->changed, &vm->lock);
   g_mutex_unlock (&vm->lock);
+}
+
+unsigned
+kvm_vm_get_physical_bits (const KvmVm *vm)
+{
+  return vm->physical_bits;
 }
 
 uint64_t

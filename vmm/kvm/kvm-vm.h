@@ -67,5 +67,8 @@ void kvm_vm_request_pause (KvmVm *vm);
 /* The same, and waits: on return no vCPU runs guest code or a device's handler. */
 void kvm_vm_pause (KvmVm *vm);
 
+/* Bits of a guest-physical address, as the guest's CPUID says. */
+unsigned kvm_vm_get_physical_bits (const KvmVm *vm);
+
 /* Exits to this process since the start, over all vCPUs. Any thread. */
 uint64_t kvm_vm_get_exits (const KvmVm *vm);

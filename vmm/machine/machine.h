@@ -70,6 +70,8 @@ const char *machine_state_to_string (MachineState state); /* "running", "interna
 const char *machine_cause_to_string (MachineCause cause); /* "guest-shutdown", "host-qmp-quit" */
 /* True once the machine is over; *exit_status is then the process's (design: 0, 1 or 3). */
 bool machine_get_exit_status (const Machine *machine, int *exit_status);
+/* Why the exit status is not 0, in one line; NULL while there is nothing to say. Borrowed. */
+const char *machine_get_failure (const Machine *machine);
 
 /* Pausing a paused machine and running a running one do nothing. Both have taken effect on return. Cannot be
  * continued: internal error, shut down (error says so). */

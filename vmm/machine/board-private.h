@@ -1,0 +1,39 @@
+#pragma once
+
+#include "bus/address-space.h"
+#include "bus/guest-memory.h"
+#include "firmware/e820.h"
+#include "firmware/linux-boot.h"
+#include "kvm/kvm-vm.h"
+#include "machine/board.h"
+#include "platform/pm.h"
+#include "ports/char-port.h"
+
+/* What device-table.c connects its devices to. */
+typedef struct BoardDevice
+{
+  const char *name;
+  void *device;
+  void (*reset) (void *device); /* or NULL */
+  void (*free) (void *device);
+} BoardDevice;
+
+struct Board
+{
+  BoardConfig config;
+  GuestMemory *memory;
+  AddressSpace *mmio;
+  AddressSpace *ports;
+  KvmVm *kvm;
+  LinuxBoot *linux_boot;
+  E820Map e820;
+  GArray *devices; /* BoardDevice, in the order of making */
+
+  /* Made by their lines of the table; borrowed from there. */
+  CharPort *serial_port;
+  Pm *pm;
+};
+
+/* The board frees (and, if reset is there, resets) the device from now on. */
+void board_attach (Board *board, const char *name, void *device, void (*reset) (void *device),
+                   void (*free) (void *device));

@@ -1,0 +1,204 @@
+#define G_LOG_DOMAIN "vmm-machine"
+
+#include "machine/board.h"
+
+#include <gio/gio.h>
+#include <unistd.h>
+
+#include "machine/board-private.h"
+#include "machine/device-table.h"
+#include "machine/memory-map.h"
+
+/* Theory of operation
+ *
+ * Made in the order: files that may be missing first (their errors are the cheapest), memory, KVM, devices by the table. Freed in the
+ * reverse one, the vCPUs first of all: no device is touched by a vCPU once it begins to go.
+ */
+#define PORTS_LIMIT 0x10000
+
+void
+board_attach (Board *board, const char *name, void *device, void (*reset) (void *device),
+              void (*free) (void *device))
+{
+  BoardDevice entry = { .name = name, .device = device, .reset = reset, .free = free };
+
+  g_array_append_val (board->devices, entry);
+}
+
+/* Far more than the host has is refused at once: memory is given page by page, so it would fail only when the guest is
+ * well on its way. */
+static bool
+check_host_memory (uint64_t wanted, GError **error)
+{
+  uint64_t host = (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
+
+  if (wanted <= host)
+    return true;
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+               "--memory: %" G_GUINT64_FORMAT " MiB are more than the %" G_GUINT64_FORMAT
+               " MiB of this computer",
+               wanted >> 20, host >> 20);
+  return false;
+}
+
+static bool
+create_memory (Board *board, GError **error)
+{
+  uint64_t size = board->config.vm->memory_bytes;
+
+  if (!check_host_memory (size, error))
+    return false;
+  board->memory = guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
+  if (!board->memory)
+    {
+      g_prefix_error (error, "--memory: ");
+      return false;
+    }
+  memory_map_fill_e820 (&board->e820, size);
+  board->mmio = address_space_new ("mmio", UINT64_MAX);
+  board->ports = address_space_new ("ports", PORTS_LIMIT);
+  return true;
+}
+
+static void
+on_stopped (void *opaque, KvmStop why, const char *detail)
+{
+  Board *board = opaque;
+
+  switch (why)
+    {
+    case KVM_STOP_GUEST_SHUTDOWN:
+      board->config.sink.request (board->config.sink.opaque, PLATFORM_REQUEST_POWER_OFF);
+      break;
+    case KVM_STOP_GUEST_RESET:
+      board->config.sink.request (board->config.sink.opaque, PLATFORM_REQUEST_RESET);
+      break;
+    default:
+      board->config.stopped (board->config.opaque, why == KVM_STOP_TRIPLE_FAULT, detail);
+    }
+}
+
+static bool
+create_kvm (Board *board, GError **error)
+{
+  KvmVmConfig config = {
+    .n_cpus = board->config.vm->cpus,
+    .memory = board->memory,
+    .mmio = board->mmio,
+    .ports = board->ports,
+    .stopped = on_stopped,
+    .opaque = board,
+  };
+
+  board->kvm = kvm_vm_new (&config, error);
+  return board->kvm != NULL;
+}
+
+static bool
+create_devices (Board *board, GError **error)
+{
+  unsigned n;
+  const DeviceType *types = device_table_get (&n);
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      g_debug ("device: %s", types[i].name);
+      if (!types[i].create (board, error))
+        return false;
+    }
+  return true;
+}
+
+static bool
+create_firmware (Board *board, GError **error)
+{
+  const VmConfig *vm = board->config.vm;
+
+  if (vm->firmware != VM_FIRMWARE_LINUX)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                   "--firmware %s: on KVM only --kernel is supported yet; use --accel tcg",
+                   vm_firmware_to_string (vm->firmware));
+      return false;
+    }
+  board->linux_boot = linux_boot_new (vm->kernel, vm->initrd, vm->cmdline, error);
+  return board->linux_boot != NULL;
+}
+
+Board *
+board_new (const BoardConfig *config, GError **error)
+{
+  g_autoptr (Board) board = g_new0 (Board, 1);
+
+  board->config = *config;
+  board->devices = g_array_new (FALSE, FALSE, sizeof (BoardDevice));
+  if (!create_firmware (board, error) || !create_memory (board, error) ||
+      !create_kvm (board, error) || !create_devices (board, error))
+    return NULL;
+  return g_steal_pointer (&board);
+}
+
+/* KVM itself goes after the devices, which hold routes and slots of it. */
+void
+board_free (Board *board)
+{
+  if (!board)
+    return;
+  if (board->kvm)
+    kvm_vm_pause (board->kvm);
+  for (unsigned i = board->devices->len; i-- > 0;)
+    {
+      const BoardDevice *entry = &g_array_index (board->devices, BoardDevice, i);
+      entry->free (entry->device);
+    }
+  g_array_unref (board->devices);
+  kvm_vm_free (board->kvm);
+  linux_boot_free (board->linux_boot);
+  address_space_free (board->mmio);
+  address_space_free (board->ports);
+  guest_memory_free (board->memory);
+  g_free (board);
+}
+
+bool
+board_power_on (Board *board, GError **error)
+{
+  LinuxBootPlatform platform = {
+    .map = &board->e820,
+    .low_ram_end = memory_map_low_ram_end (guest_memory_get_size (board->memory)),
+  };
+  KvmEntry entry;
+
+  for (unsigned i = 0; i < board->devices->len; i++)
+    {
+      const BoardDevice *device = &g_array_index (board->devices, BoardDevice, i);
+      if (device->reset)
+        device->reset (device->device);
+    }
+  return linux_boot_load (board->linux_boot, board->memory, &platform, &entry, error) &&
+         kvm_vm_reset (board->kvm, &entry, error);
+}
+
+void
+board_resume (Board *board)
+{
+  kvm_vm_resume (board->kvm);
+}
+
+void
+board_request_pause (Board *board)
+{
+  kvm_vm_request_pause (board->kvm);
+}
+
+void
+board_pause (Board *board)
+{
+  kvm_vm_pause (board->kvm);
+}
+
+void
+board_press_power_button (Board *board)
+{
+  pm_press_power_button (board->pm);
+}

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <stdbool.h>
+#include <glib.h>
+
+#include "config/vm-config.h"
+#include "platform/platform-request.h"
+
+/* The hardware of one machine, put together and connected: memory, KVM, devices and what is in memory at the first
+ * instruction. What it does when is machine.c's affair.
+ *
+ * Thread: main.
+ */
+typedef struct Board Board;
+
+typedef struct BoardConfig
+{
+  const VmConfig *vm; /* borrowed for the board's life */
+  PlatformRequestSink sink;
+  /* See KvmVmConfig.stopped: on a vCPU's thread. failure: one line; crashed: by the guest, not by the host. */
+  void (*stopped) (void *opaque, bool crashed, const char *failure);
+  void *opaque;
+} BoardConfig;
+
+/* Opens every file and device. Errors name the option. board_power_on () before the vCPUs first run. */
+Board *board_new (const BoardConfig *config, GError **error);
+/* Stops the vCPUs. */
+void board_free (Board *board);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Board, board_free)
+
+/* Paused only: all of the hardware to its first state, kernel and tables into memory, vCPUs to the first instruction. */
+bool board_power_on (Board *board, GError **error);
+
+void board_resume (Board *board);
+void board_request_pause (Board *board); /* any thread */
+void board_pause (Board *board);
+void board_press_power_button (Board *board);

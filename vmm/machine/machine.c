@@ -1,0 +1,348 @@
+#define G_LOG_DOMAIN "vmm-machine"
+
+#include "machine/machine.h"
+
+#include <gio/gio.h>
+#include <unistd.h>
+
+#include "machine/board.h"
+
+/* Theory of operation
+ *
+ * What happens on vCPU threads (a write to a power-off register, a triple fault) is noted in `wanted`, the vCPUs are asked to
+ * pause, and a source on the main context is woken: everything is decided on the main thread, with the
+ * machine standing still. Of several wishes that came together the gravest counts.
+ */
+typedef enum
+{
+  WANT_STOPPED_BY_HOST = 1 << 0, /* a vCPU cannot go on; failure says why */
+  WANT_CRASHED = 1 << 1,         /* the same, by the guest's doing */
+  WANT_PANICKED = 1 << 2,
+  WANT_POWER_OFF = 1 << 3,
+  WANT_RESET = 1 << 4,
+} Want;
+
+enum
+{
+  EXIT_OK = 0,
+  EXIT_HOST = 1,
+  EXIT_GUEST_CRASHED = 3,
+};
+
+typedef struct Listener
+{
+  MachineEventFunc func;
+  void *opaque;
+} Listener;
+
+struct Machine
+{
+  VmConfig *config;
+  Board *board;
+  MachineState state;
+  bool over;
+  int exit_status;
+  char *failure;
+  GArray *listeners; /* Listener */
+
+  GMutex lock;
+  unsigned wanted; /* Want; guarded by lock, as the rest */
+  char *stopped;   /* why a vCPU stopped */
+  GSource *wake;
+};
+
+static void
+emit (Machine *machine, MachineEvent event, MachineCause cause)
+{
+  /* A listener may add and remove listeners. */
+  g_autoptr (GArray) listeners = g_array_copy (machine->listeners);
+
+  for (unsigned i = 0; i < listeners->len; i++)
+    {
+      const Listener *listener = &g_array_index (listeners, Listener, i);
+      listener->func (machine, event, cause, listener->opaque);
+    }
+}
+
+void
+machine_add_listener (Machine *machine, MachineEventFunc func, void *opaque)
+{
+  Listener listener = { .func = func, .opaque = opaque };
+
+  g_array_append_val (machine->listeners, listener);
+}
+
+void
+machine_remove_listener (Machine *machine, MachineEventFunc func, void *opaque)
+{
+  for (unsigned i = 0; i < machine->listeners->len; i++)
+    {
+      const Listener *listener = &g_array_index (machine->listeners, Listener, i);
+
+      if (listener->func == func && listener->opaque == opaque)
+        {
+          g_array_remove_index (machine->listeners, i);
+          return;
+        }
+    }
+}
+
+/* --- ends --- */
+
+static void
+end (Machine *machine, MachineState state, MachineCause cause, int exit_status, const char *failure)
+{
+  if (machine->over)
+    return;
+  board_pause (machine->board);
+  machine->state = state;
+  machine->over = true;
+  machine->exit_status = exit_status;
+  machine->failure = g_strdup (failure);
+  emit (machine, MACHINE_EVENT_SHUTDOWN, cause);
+}
+
+void
+machine_quit (Machine *machine, MachineCause cause)
+{
+  end (machine, MACHINE_STATE_SHUTDOWN, cause, EXIT_OK, NULL);
+}
+
+bool
+machine_get_exit_status (const Machine *machine, int *exit_status)
+{
+  if (machine->over)
+    *exit_status = machine->exit_status;
+  return machine->over;
+}
+
+const char *
+machine_get_failure (const Machine *machine)
+{
+  return machine->failure;
+}
+
+/* --- wishes from vCPU threads --- */
+
+static void
+handle_wish (Machine *machine, unsigned wanted, const char *stopped)
+{
+  if (wanted & WANT_STOPPED_BY_HOST)
+    end (machine, MACHINE_STATE_INTERNAL_ERROR, MACHINE_CAUSE_HOST_ERROR, EXIT_GUEST_CRASHED,
+         stopped);
+  else if (wanted & WANT_CRASHED)
+    end (machine, MACHINE_STATE_INTERNAL_ERROR, MACHINE_CAUSE_GUEST_PANIC, EXIT_GUEST_CRASHED,
+         stopped);
+  else if (wanted & WANT_PANICKED)
+    {
+      machine->state = MACHINE_STATE_GUEST_PANICKED;
+      emit (machine, MACHINE_EVENT_GUEST_PANICKED, MACHINE_CAUSE_GUEST_PANIC);
+      end (machine, MACHINE_STATE_GUEST_PANICKED, MACHINE_CAUSE_GUEST_PANIC, EXIT_GUEST_CRASHED,
+           "the guest's kernel panicked");
+    }
+  else if (wanted & WANT_POWER_OFF)
+    end (machine, MACHINE_STATE_SHUTDOWN, MACHINE_CAUSE_GUEST_SHUTDOWN, EXIT_OK, NULL);
+  else if (wanted & WANT_RESET)
+    machine_reset (machine, MACHINE_CAUSE_GUEST_RESET);
+}
+
+static gboolean
+on_wake (gpointer data)
+{
+  Machine *machine = data;
+
+  g_mutex_lock (&machine->lock);
+  unsigned wanted = machine->wanted;
+  g_autofree char *stopped = g_steal_pointer (&machine->stopped);
+  machine->wanted = 0;
+  g_clear_pointer (&machine->wake, g_source_unref);
+  g_mutex_unlock (&machine->lock);
+  if (wanted && !machine->over)
+    {
+      board_pause (machine->board);
+      handle_wish (machine, wanted, stopped);
+    }
+  return G_SOURCE_REMOVE;
+}
+
+/* Any thread. */
+static void
+want (Machine *machine, Want what, const char *stopped)
+{
+  g_mutex_lock (&machine->lock);
+  machine->wanted |= what;
+  if (stopped && !machine->stopped)
+    machine->stopped = g_strdup (stopped);
+  if (!machine->wake)
+    {
+      machine->wake = g_idle_source_new ();
+      g_source_set_priority (machine->wake, G_PRIORITY_HIGH);
+      g_source_set_callback (machine->wake, on_wake, machine, NULL);
+      g_source_attach (machine->wake, NULL);
+    }
+  g_mutex_unlock (&machine->lock);
+  board_request_pause (machine->board);
+}
+
+static void
+on_platform_request (void *opaque, PlatformRequest request)
+{
+  switch (request)
+    {
+    case PLATFORM_REQUEST_POWER_OFF:
+      want (opaque, WANT_POWER_OFF, NULL);
+      break;
+    case PLATFORM_REQUEST_RESET:
+      want (opaque, WANT_RESET, NULL);
+      break;
+    default:
+      want (opaque, WANT_PANICKED, NULL);
+    }
+}
+
+static void
+on_stopped (void *opaque, bool crashed, const char *failure)
+{
+  want (opaque, crashed ? WANT_CRASHED : WANT_STOPPED_BY_HOST, failure);
+}
+
+/* What vCPUs asked of a machine that is now being set back is of the past. The vCPUs are parked. */
+static void
+forget_wishes (Machine *machine)
+{
+  g_mutex_lock (&machine->lock);
+  machine->wanted = 0;
+  g_clear_pointer (&machine->stopped, g_free);
+  g_mutex_unlock (&machine->lock);
+}
+
+/* --- life --- */
+
+Machine *
+machine_new (const VmConfig *config, GError **error)
+{
+  g_autoptr (Machine) machine = g_new0 (Machine, 1);
+
+  machine->config = vm_config_copy (config);
+  machine->listeners = g_array_new (FALSE, FALSE, sizeof (Listener));
+  g_mutex_init (&machine->lock);
+  BoardConfig board_config = {
+    .vm = machine->config,
+    .sink = { .request = on_platform_request, .opaque = machine },
+    .stopped = on_stopped,
+    .opaque = machine,
+  };
+  machine->board = board_new (&board_config, error);
+  if (!machine->board || !board_power_on (machine->board, error))
+    return NULL;
+  return g_steal_pointer (&machine);
+}
+
+void
+machine_free (Machine *machine)
+{
+  if (!machine)
+    return;
+  board_free (machine->board);
+  if (machine->wake)
+    g_source_destroy (machine->wake);
+  g_clear_pointer (&machine->wake, g_source_unref);
+  g_array_unref (machine->listeners);
+  g_free (machine->stopped);
+  g_free (machine->failure);
+  vm_config_free (machine->config);
+  g_mutex_clear (&machine->lock);
+  g_free (machine);
+}
+
+const char *
+machine_get_name (const Machine *machine)
+{
+  return machine->config->name;
+}
+
+MachineState
+machine_get_state (const Machine *machine)
+{
+  return machine->state;
+}
+
+bool
+machine_start (Machine *machine, GError **error)
+{
+  return machine_cont (machine, error);
+}
+
+void
+machine_pause (Machine *machine)
+{
+  if (machine->state != MACHINE_STATE_RUNNING)
+    return;
+  board_pause (machine->board);
+  machine->state = MACHINE_STATE_PAUSED;
+  emit (machine, MACHINE_EVENT_STOP, MACHINE_CAUSE_NONE);
+}
+
+bool
+machine_cont (Machine *machine, GError **error)
+{
+  bool first = machine->state == MACHINE_STATE_PRELAUNCH;
+
+  if (machine->over)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the machine is over (%s)",
+                   machine_state_to_string (machine->state));
+      return false;
+    }
+  if (machine->state == MACHINE_STATE_RUNNING)
+    return true;
+  machine->state = MACHINE_STATE_RUNNING;
+  board_resume (machine->board);
+  if (!first)
+    emit (machine, MACHINE_EVENT_RESUME, MACHINE_CAUSE_NONE);
+  return true;
+}
+
+void
+machine_reset (Machine *machine, MachineCause cause)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (machine->over)
+    return;
+  board_pause (machine->board);
+  forget_wishes (machine);
+  if (!board_power_on (machine->board, &error))
+    {
+      end (machine, MACHINE_STATE_INTERNAL_ERROR, MACHINE_CAUSE_HOST_ERROR, EXIT_HOST,
+           error->message);
+      return;
+    }
+  emit (machine, MACHINE_EVENT_RESET, cause);
+  if (machine->state == MACHINE_STATE_RUNNING)
+    board_resume (machine->board);
+}
+
+void
+machine_powerdown (Machine *machine)
+{
+  if (machine->over)
+    return;
+  board_press_power_button (machine->board);
+  emit (machine, MACHINE_EVENT_POWERDOWN, MACHINE_CAUSE_NONE);
+}
+
+bool
+machine_add_spice_client (Machine *machine, int fd, bool skip_auth, GError **error)
+{
+  close (fd);
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the machine has no display");
+  return false;
+}
+
+bool
+machine_screendump (Machine *machine, const char *path, GError **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the machine has no display");
+  return false;
+}

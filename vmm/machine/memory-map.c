@@ -1,0 +1,57 @@
+#define G_LOG_DOMAIN "vmm-machine"
+
+#include "machine/memory-map.h"
+
+#include <gio/gio.h>
+
+#include "kvm/kvm-vm.h"
+
+#define EBDA     UINT64_C (0x9fc00)
+#define VGA_HOLE UINT64_C (0xa0000)
+#define ONE_MIB  UINT64_C (0x100000)
+
+uint64_t
+memory_map_low_ram_end (uint64_t ram_size)
+{
+  return MIN (ram_size, MEMORY_MAP_LOW_END);
+}
+
+static uint64_t
+ram_end (uint64_t ram_size)
+{
+  return ram_size <= MEMORY_MAP_LOW_END ? ram_size
+                                        : MEMORY_MAP_HIGH_RAM + (ram_size - MEMORY_MAP_LOW_END);
+}
+
+bool
+memory_map_mmio64 (uint64_t ram_size, unsigned physical_bits, uint64_t *base, uint64_t *size,
+                   GError **error)
+{
+  uint64_t limit = UINT64_C (1) << MIN (physical_bits, 52);
+
+  *size = limit / 8;
+  *base = limit - *size;
+  if (ram_end (ram_size) <= *base)
+    return true;
+  g_set_error (
+      error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
+      "--memory: this processor's %u bits of physical address leave room for %" G_GUINT64_FORMAT
+      " GiB",
+      physical_bits, (*base - MEMORY_MAP_HIGH_RAM + MEMORY_MAP_LOW_END) >> 30);
+  return false;
+}
+
+void
+memory_map_fill_e820 (E820Map *map, uint64_t ram_size)
+{
+  *map = (E820Map){ 0 };
+  e820_map_add (map, 0, EBDA, E820_RAM);
+  e820_map_add (map, EBDA, VGA_HOLE - EBDA, E820_RESERVED);
+  e820_map_add (map, MEMORY_MAP_ACPI, MEMORY_MAP_ACPI_SIZE, E820_RESERVED);
+  e820_map_add (map, ONE_MIB, memory_map_low_ram_end (ram_size) - ONE_MIB, E820_RAM);
+  e820_map_add (map, MEMORY_MAP_ECAM, MEMORY_MAP_ECAM_SIZE, E820_RESERVED);
+  e820_map_add (map, KVM_VM_IDENTITY_MAP, KVM_VM_TSS + 3 * 4096 - KVM_VM_IDENTITY_MAP,
+                E820_RESERVED);
+  if (ram_size > MEMORY_MAP_LOW_END)
+    e820_map_add (map, MEMORY_MAP_HIGH_RAM, ram_size - MEMORY_MAP_LOW_END, E820_RAM);
+}
