@@ -1,0 +1,46 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+/* ACPI's description of a machine, made from a plain layout (ACPI 6.4): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG. */
+#define ACPI_PCI_SLOTS 32
+#define ACPI_PCI_PINS  4
+
+typedef struct AcpiWindow
+{
+  uint64_t base;
+  uint64_t size; /* 0: there is none */
+} AcpiWindow;
+
+typedef struct AcpiLayout
+{
+  uint64_t gpa; /* where the tables will be: a multiple of 64, below 4 GiB; the RSDP is the first */
+  unsigned n_cpus; /* APIC id = index */
+
+  uint64_t ecam_base; /* of buses 0..255 */
+  AcpiWindow io;
+  AcpiWindow mmio32;
+  AcpiWindow mmio64;
+  uint32_t gsi[ACPI_PCI_SLOTS][ACPI_PCI_PINS]; /* of each slot's INTA..INTD on bus 0 */
+  AcpiWindow reserved;                         /* below 4 GiB, of the host's */
+
+  uint16_t pm_base; /* event block, control at +4, timer at +8 */
+  uint8_t pm_size;
+  uint8_t sci;
+  uint8_t slp_typ_s5;
+  uint16_t reset_port;
+  uint8_t reset_value;
+  uint16_t rtc_port;
+  uint8_t rtc_century;
+  uint16_t pvpanic_port; /* 0: there is none */
+  uint16_t serial_port;  /* 0: there is none */
+  uint8_t serial_irq;
+} AcpiLayout;
+
+/* The tables as one block for layout->gpa. */
+GByteArray *acpi_tables_build (const AcpiLayout *layout);
+
+/* The DSDT alone. */
+GByteArray *acpi_dsdt_build (const AcpiLayout *layout);
