@@ -43,6 +43,7 @@ typedef struct KvmVmConfig
  * firmware, above everything that is placed. */
 #define KVM_VM_IDENTITY_MAP UINT64_C (0xfeffc000)
 #define KVM_VM_TSS          UINT64_C (0xfeffd000)
+#define KVM_VM_RESERVED     UINT64_C (0x4000) /* bytes from KVM_VM_IDENTITY_MAP on */
 
 /* Nothing runs yet: the vCPUs' threads are there, paused. */
 KvmVm *kvm_vm_new (const KvmVmConfig *config, GError **error);

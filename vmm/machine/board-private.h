@@ -6,8 +6,11 @@
 #include "firmware/linux-boot.h"
 #include "kvm/kvm-vm.h"
 #include "machine/board.h"
+#include "pci/pci-bus.h"
 #include "platform/pm.h"
 #include "ports/char-port.h"
+#include "ports/input-port.h"
+#include "ports/scanout-port.h"
 
 /* What device-table.c connects its devices to. */
 typedef struct BoardDevice
@@ -30,8 +33,12 @@ struct Board
   GArray *devices; /* BoardDevice, in the order of making */
 
   /* Made by their lines of the table; borrowed from there. */
-  CharPort *serial_port;
+  CharPort *serial_port; /* or NULL */
   Pm *pm;
+  PciBus *pci;
+  PciWindows windows;
+  ScanoutPort *scanout;
+  InputPort *input;
 };
 
 /* The board frees (and, if reset is there, resets) the device from now on. */

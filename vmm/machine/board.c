@@ -5,9 +5,13 @@
 #include <gio/gio.h>
 #include <unistd.h>
 
+#include "acpi/acpi-tables.h"
 #include "machine/board-private.h"
 #include "machine/device-table.h"
 #include "machine/memory-map.h"
+#include "platform/pvpanic.h"
+#include "platform/rtc.h"
+#include "platform/serial.h"
 
 /* Theory of operation
  *
@@ -91,7 +95,9 @@ create_kvm (Board *board, GError **error)
   };
 
   board->kvm = kvm_vm_new (&config, error);
-  return board->kvm != NULL;
+  return board->kvm &&
+         memory_map_fill_windows (&board->windows, guest_memory_get_size (board->memory),
+                                  kvm_vm_get_physical_bits (board->kvm), error);
 }
 
 static bool
@@ -160,12 +166,56 @@ board_free (Board *board)
   g_free (board);
 }
 
+/* --- power-on --- */
+
+static void
+describe (const Board *board, AcpiLayout *layout)
+{
+  const PciWindows *windows = &board->windows;
+
+  *layout = (AcpiLayout){
+    .gpa = MEMORY_MAP_ACPI,
+    .n_cpus = board->config.vm->cpus,
+    .ecam_base = MEMORY_MAP_ECAM,
+    .io = { windows->io.base, windows->io.size },
+    .mmio32 = { windows->mmio32.base, windows->mmio32.size },
+    .mmio64 = { windows->mmio64.base, windows->mmio64.size },
+    .reserved = { KVM_VM_IDENTITY_MAP, KVM_VM_RESERVED },
+    .pm_base = PM_BASE,
+    .pm_size = PM_SIZE,
+    .sci = PM_SCI,
+    .slp_typ_s5 = PM_SLP_TYP_S5,
+    .reset_port = MEMORY_MAP_RESET_PORT,
+    .reset_value = MEMORY_MAP_RESET_VALUE,
+    .rtc_port = RTC_PORT,
+    .rtc_century = RTC_CENTURY,
+    .pvpanic_port = PVPANIC_PORT,
+    .serial_port = board->serial_port ? SERIAL_COM1 : 0,
+    .serial_irq = SERIAL_COM1_IRQ,
+  };
+  for (unsigned slot = 0; slot < ACPI_PCI_SLOTS; slot++)
+    for (unsigned pin = 0; pin < ACPI_PCI_PINS; pin++)
+      layout->gsi[slot][pin] = pci_bus_get_gsi (board->pci, slot, pin);
+}
+
+static void
+write_acpi_tables (const Board *board)
+{
+  AcpiLayout layout;
+
+  describe (board, &layout);
+  g_autoptr (GByteArray) tables = acpi_tables_build (&layout);
+  g_assert (tables->len <= MEMORY_MAP_ACPI_SIZE);
+  guest_memory_write (board->memory, MEMORY_MAP_ACPI, tables->data, tables->len);
+}
+
 bool
 board_power_on (Board *board, GError **error)
 {
   LinuxBootPlatform platform = {
     .map = &board->e820,
     .low_ram_end = memory_map_low_ram_end (guest_memory_get_size (board->memory)),
+    .rsdp = MEMORY_MAP_ACPI,
   };
   KvmEntry entry;
 
@@ -175,6 +225,9 @@ board_power_on (Board *board, GError **error)
       if (device->reset)
         device->reset (device->device);
     }
+  if (!pci_bus_assign_resources (board->pci, &board->windows, error))
+    return false;
+  write_acpi_tables (board);
   return linux_boot_load (board->linux_boot, board->memory, &platform, &entry, error) &&
          kvm_vm_reset (board->kvm, &entry, error);
 }

@@ -2,11 +2,19 @@
 
 #include "machine/device-table.h"
 
+#include <gio/gio.h>
+
 #include "machine/board-private.h"
+#include "machine/memory-map.h"
+#include "pci/pci-host-bridge.h"
 #include "platform/pvpanic.h"
 #include "platform/reset-ports.h"
 #include "platform/rtc.h"
 #include "platform/serial.h"
+#include "virtio/virtio-blk.h"
+#include "virtio/virtio-gpu.h"
+#include "virtio/virtio-pci.h"
+#include "virtio/virtio-rng.h"
 
 #define ATTACH(board, name, device, reset, free)                                                   \
   board_attach (board, name, device, (void (*) (void *)) (reset), (void (*) (void *)) (free))
@@ -71,12 +79,134 @@ create_serial (Board *board, GError **error)
   return true;
 }
 
+/* --- PCI --- */
+
+static void
+on_pci_reset (void *opaque)
+{
+  Board *board = opaque;
+
+  board->config.sink.request (board->config.sink.opaque, PLATFORM_REQUEST_RESET);
+}
+
+static bool
+create_pci (Board *board, GError **error)
+{
+  PciHost host = {
+    .mmio = board->mmio,
+    .ports = board->ports,
+    .msi = kvm_vm_get_msi_sink (board->kvm),
+    .doorbell = kvm_vm_get_doorbell (board->kvm),
+    .slots = kvm_vm_get_memory_slots (board->kvm),
+    .intx = kvm_vm_get_irq_line (board->kvm, 0),
+    .intx_gsi = { 16, 17, 18, 19 },
+    .reset = on_pci_reset,
+    .reset_opaque = board,
+  };
+
+  board->pci = pci_bus_new (&host);
+  ATTACH (board, "pci", board->pci, pci_bus_reset, pci_bus_free);
+  PciHostBridge *bridge = pci_host_bridge_new (board->pci, MEMORY_MAP_ECAM, error);
+  if (!bridge)
+    return false;
+  ATTACH (board, "host bridge", bridge, NULL, pci_host_bridge_free);
+  return true;
+}
+
+/* Gives a virtio device its PCI function and a slot. The device itself is attached already. */
+static bool
+plug_virtio (Board *board, const char *name, VirtioDevice *device, GError **error)
+{
+  VirtioPci *function = virtio_pci_new (device, error);
+
+  if (!function)
+    return false;
+  ATTACH (board, name, function, NULL, virtio_pci_free);
+  return pci_bus_add (board->pci, virtio_pci_get_pci_device (function), PCI_SLOT_ANY, 0, error);
+}
+
+static bool
+create_disk (Board *board, const char *file, bool readonly, const char *serial, GError **error)
+{
+  VirtioBlkConfig config = {
+    .file = file,
+    .readonly = readonly,
+    .serial = serial,
+    .n_queues = MIN (board->config.vm->cpus, VIRTIO_BLK_QUEUES_MAX),
+  };
+  VirtioBlk *blk = virtio_blk_new (&config, board->memory, NULL, error);
+
+  if (!blk)
+    return false;
+  ATTACH (board, "virtio-blk", blk, NULL, virtio_blk_free);
+  return plug_virtio (board, "virtio-blk function", virtio_blk_get_device (blk), error);
+}
+
+static bool
+create_disks (Board *board, GError **error)
+{
+  const VmConfig *vm = board->config.vm;
+
+  for (unsigned i = 0; i < vm->n_disks; i++)
+    {
+      g_autofree char *serial = g_strdup_printf ("disk%u", i);
+
+      if (vm->disks[i].format != VM_DISK_FORMAT_RAW)
+        {
+          g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                       "--disk %s: on KVM only format=raw is supported yet; convert it with "
+                       "qemu-img, or use --accel tcg",
+                       vm->disks[i].file);
+          return false;
+        }
+      if (!create_disk (board, vm->disks[i].file, vm->disks[i].readonly, serial, error))
+        {
+          g_prefix_error (error, "--disk: ");
+          return false;
+        }
+    }
+  if (vm->cdrom && !create_disk (board, vm->cdrom, true, "cdrom", error))
+    {
+      g_prefix_error (error, "--cdrom: ");
+      return false;
+    }
+  return true;
+}
+
+static bool
+create_rng (Board *board, GError **error)
+{
+  VirtioRng *rng = virtio_rng_new (board->memory);
+
+  ATTACH (board, "virtio-rng", rng, NULL, virtio_rng_free);
+  return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), error);
+}
+
+/* --- screen --- */
+
+#define FIRST_WIDTH  1024
+#define FIRST_HEIGHT 768
+
+static bool
+create_screen (Board *board, GError **error)
+{
+  board->scanout = scanout_port_new ();
+  ATTACH (board, "scanout", board->scanout, NULL, scanout_port_free);
+  VirtioGpu *gpu = virtio_gpu_new (board->memory, board->scanout, FIRST_WIDTH, FIRST_HEIGHT);
+  ATTACH (board, "virtio-gpu", gpu, NULL, virtio_gpu_free);
+  return plug_virtio (board, "virtio-gpu function", virtio_gpu_get_device (gpu), error);
+}
+
 static const DeviceType device_table[] = {
   { .name = "pm", .create = create_pm },
   { .name = "rtc", .create = create_rtc },
   { .name = "reset", .create = create_reset_ports },
   { .name = "pvpanic", .create = create_pvpanic },
   { .name = "serial", .create = create_serial },
+  { .name = "pci", .create = create_pci },
+  { .name = "screen", .create = create_screen },
+  { .name = "disks", .create = create_disks },
+  { .name = "rng", .create = create_rng },
 };
 
 const DeviceType *

@@ -24,20 +24,23 @@ ram_end (uint64_t ram_size)
 }
 
 bool
-memory_map_mmio64 (uint64_t ram_size, unsigned physical_bits, uint64_t *base, uint64_t *size,
-                   GError **error)
+memory_map_fill_windows (PciWindows *windows, uint64_t ram_size, unsigned physical_bits,
+                         GError **error)
 {
   uint64_t limit = UINT64_C (1) << MIN (physical_bits, 52);
 
-  *size = limit / 8;
-  *base = limit - *size;
-  if (ram_end (ram_size) <= *base)
+  *windows = (PciWindows){
+    .mmio32 = { MEMORY_MAP_MMIO32, MEMORY_MAP_MMIO32_SIZE },
+    .mmio64 = { limit - limit / 8, limit / 8 },
+    .io = { MEMORY_MAP_IO, MEMORY_MAP_IO_SIZE },
+  };
+  if (ram_end (ram_size) <= windows->mmio64.base)
     return true;
   g_set_error (
       error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
       "--memory: this processor's %u bits of physical address leave room for %" G_GUINT64_FORMAT
       " GiB",
-      physical_bits, (*base - MEMORY_MAP_HIGH_RAM + MEMORY_MAP_LOW_END) >> 30);
+      physical_bits, (windows->mmio64.base - MEMORY_MAP_HIGH_RAM + MEMORY_MAP_LOW_END) >> 30);
   return false;
 }
 
@@ -50,8 +53,7 @@ memory_map_fill_e820 (E820Map *map, uint64_t ram_size)
   e820_map_add (map, MEMORY_MAP_ACPI, MEMORY_MAP_ACPI_SIZE, E820_RESERVED);
   e820_map_add (map, ONE_MIB, memory_map_low_ram_end (ram_size) - ONE_MIB, E820_RAM);
   e820_map_add (map, MEMORY_MAP_ECAM, MEMORY_MAP_ECAM_SIZE, E820_RESERVED);
-  e820_map_add (map, KVM_VM_IDENTITY_MAP, KVM_VM_TSS + 3 * 4096 - KVM_VM_IDENTITY_MAP,
-                E820_RESERVED);
+  e820_map_add (map, KVM_VM_IDENTITY_MAP, KVM_VM_RESERVED, E820_RESERVED);
   if (ram_size > MEMORY_MAP_LOW_END)
     e820_map_add (map, MEMORY_MAP_HIGH_RAM, ram_size - MEMORY_MAP_LOW_END, E820_RAM);
 }

@@ -5,6 +5,7 @@
 #include <glib.h>
 
 #include "firmware/e820.h"
+#include "pci/pci-bus.h"
 
 /* Where things are in guest-physical space: a q35's map with the parts that we have.
  *
@@ -28,11 +29,15 @@
 #define MEMORY_MAP_IO          0xc000
 #define MEMORY_MAP_IO_SIZE     0x4000
 
+/* ACPI's reset register: the reset control register of Intel's south bridges (pci/pci-bus.h), system reset. */
+#define MEMORY_MAP_RESET_PORT  0xcf9
+#define MEMORY_MAP_RESET_VALUE 0x06
+
 /* The end of the RAM below 4 GiB. */
 uint64_t memory_map_low_ram_end (uint64_t ram_size);
 
-/* The 64-bit window for a processor with that many bits of physical address. Error: the RAM reaches into it. */
-bool memory_map_mmio64 (uint64_t ram_size, unsigned physical_bits, uint64_t *base, uint64_t *size,
-                        GError **error);
+/* Where BARs go, for a processor with that many bits of physical address. Error: the RAM reaches into the 64-bit window. */
+bool memory_map_fill_windows (PciWindows *windows, uint64_t ram_size, unsigned physical_bits,
+                              GError **error);
 
 void memory_map_fill_e820 (E820Map *map, uint64_t ram_size);

@@ -4,7 +4,6 @@
 
 enum
 {
-  PORT_CONTROL,
   PORT_FAST,
   PORT_KEYBOARD,
   N_PORTS
@@ -12,8 +11,6 @@ enum
 
 enum
 {
-  CONTROL_RESET = 1 << 2,
-  CONTROL_KEPT = 1 << 1 | 1 << 3, /* hard reset, full reset */
   FAST_RESET = 1 << 0,
   FAST_A20 = 1 << 1,
   KEYBOARD_PULSE_RESET = 0xfe,
@@ -24,7 +21,6 @@ static const struct
   uint16_t address;
   const char *name;
 } port_table[N_PORTS] = {
-  [PORT_CONTROL] = { RESET_PORTS_CONTROL, "reset control" },
   [PORT_FAST] = { 0x92, "port 92" },
   [PORT_KEYBOARD] = { 0x64, "keyboard controller" },
 };
@@ -41,8 +37,7 @@ struct ResetPorts
   AddressSpace *ports;
   PlatformRequestSink sink;
   ResetPort port[N_PORTS];
-  uint8_t control; /* atomic, as fast */
-  uint8_t fast;
+  uint8_t fast; /* atomic */
 };
 
 /* The keyboard controller's status reads 0: its input buffer is empty, so whoever waits to send 0xfe need not. */
@@ -51,15 +46,7 @@ port_read (void *opaque, uint64_t offset, unsigned size)
 {
   ResetPort *port = opaque;
 
-  switch (port->index)
-    {
-    case PORT_CONTROL:
-      return __atomic_load_n (&port->owner->control, __ATOMIC_RELAXED);
-    case PORT_FAST:
-      return __atomic_load_n (&port->owner->fast, __ATOMIC_RELAXED);
-    default:
-      return 0;
-    }
+  return port->index == PORT_FAST ? __atomic_load_n (&port->owner->fast, __ATOMIC_RELAXED) : 0;
 }
 
 static void
@@ -69,19 +56,13 @@ port_write (void *opaque, uint64_t offset, unsigned size, uint64_t value)
   ResetPorts *reset = port->owner;
   bool now = false;
 
-  switch (port->index)
+  if (port->index == PORT_FAST)
     {
-    case PORT_CONTROL:
-      __atomic_store_n (&reset->control, value & CONTROL_KEPT, __ATOMIC_RELAXED);
-      now = value & CONTROL_RESET;
-      break;
-    case PORT_FAST:
       now = value & FAST_RESET;
       __atomic_store_n (&reset->fast, value & FAST_A20, __ATOMIC_RELAXED);
-      break;
-    default:
-      now = value == KEYBOARD_PULSE_RESET;
     }
+  else
+    now = value == KEYBOARD_PULSE_RESET;
   if (now)
     reset->sink.request (reset->sink.opaque, PLATFORM_REQUEST_RESET);
 }
@@ -91,7 +72,6 @@ static const AddressOps port_ops = { .read = port_read, .write = port_write };
 void
 reset_ports_reset (ResetPorts *reset)
 {
-  __atomic_store_n (&reset->control, 0, __ATOMIC_RELAXED);
   __atomic_store_n (&reset->fast, FAST_A20, __ATOMIC_RELAXED);
 }
 
