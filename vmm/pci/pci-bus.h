@@ -64,8 +64,7 @@ typedef struct PciWindows
   PciWindow io;
 } PciWindows;
 
-/* What firmware does, for a boot without one: gives every BAR an address (largest first; 64-bit BARs below 4 GiB as well while
- * there is room), interrupt line registers, and switches memory and I/O decoding on. Call after each reset too. Error: a BAR does not fit. */
+/* What firmware does, for a boot without one: gives every BAR an address (64-bit BARs below 4 GiB as well while there is room), interrupt line registers, and switches memory and I/O decoding on. Call after each reset too. Error: a BAR does not fit. */
 bool pci_bus_assign_resources (PciBus *bus, const PciWindows *windows, GError **error);
 
 /* Every function back to its first state, in the order of slots. The vCPUs are stopped. */

@@ -4,8 +4,8 @@
 
 #include <linux/pci_regs.h>
 
-/* Addresses for BARs where no firmware gives them. Sizes are powers of two and are placed largest first, so alignment
- * costs nothing behind the first of each window. */
+/* Addresses for BARs where no firmware gives them: first those that can only be below 4 GiB, and of each sort the largest
+ * first, so that alignment costs next to nothing. */
 typedef struct BarPlace
 {
   PciDevice *device;
@@ -18,16 +18,22 @@ get_size (const BarPlace *place)
   return place->device->bars[place->index].size;
 }
 
-static int
-compare_size (gconstpointer a, gconstpointer b)
+static bool
+is_wide (const BarPlace *place)
 {
-  const uint64_t size_a = get_size (a);
-  const uint64_t size_b = get_size (b);
+  return (place->device->bars[place->index].flags & PCI_BAR_64) != 0;
+}
 
-  if (size_a != size_b)
-    return size_a > size_b ? -1 : 1;
+static int
+compare (gconstpointer a, gconstpointer b)
+{
   const BarPlace *left = a;
   const BarPlace *right = b;
+
+  if (is_wide (left) != is_wide (right))
+    return is_wide (left) ? 1 : -1;
+  if (get_size (left) != get_size (right))
+    return get_size (left) > get_size (right) ? -1 : 1;
   return (int) (left->device->devfn * PCI_BARS + left->index) -
          (int) (right->device->devfn * PCI_BARS + right->index);
 }
@@ -87,7 +93,7 @@ collect (PciBus *bus)
             g_array_append_val (places, place);
           }
     }
-  g_array_sort (places, compare_size);
+  g_array_sort (places, compare);
   return places;
 }
 
