@@ -203,7 +203,10 @@ spice_front_free (SpiceFront *front)
     g_source_destroy (front->refresh);
   g_clear_pointer (&front->refresh, g_source_unref);
   if (front->listener)
-    g_socket_listener_close (G_SOCKET_LISTENER (front->listener));
+    {
+      g_socket_service_stop (front->listener);
+      g_socket_listener_close (G_SOCKET_LISTENER (front->listener));
+    }
   g_clear_object (&front->listener);
   if (front->listen_path)
     unlink (front->listen_path);

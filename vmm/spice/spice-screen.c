@@ -2,7 +2,8 @@
  * when a GL draw is done. The worker only sets flags and writes to an eventfd; everything else happens on the main thread, in
  * update (), which brings the server in line with what is wanted as far as that can be done now:
  *
- * - spice-server aborts when the GL scanout changes while a GL draw is unacknowledged, so both wait for the draw in flight;
+ * - spice-server aborts when the GL scanout changes while a GL draw is unacknowledged, and makes and destroys a primary surface only
+ *   when its client has read what was sent before, so each of these is an operation to wait for, without blocking;
  * - QXL drawables come back only when later ones cover them, so the pace is the length of the queue, never what came back;
  * - damage that cannot be sent yet is collected, and what is sent is always the newest picture.
  *
@@ -30,6 +31,15 @@
 /* DRM_FORMAT_XRGB8888 */
 #define FOURCC_XR24 0x34325258
 
+/* What the worker has been asked for and has not finished. One at a time: it may take as long as a client pleases. */
+typedef enum
+{
+  OPERATION_NONE,
+  OPERATION_GL_DRAW,
+  OPERATION_CREATE_PRIMARY,
+  OPERATION_DESTROY_PRIMARY,
+} Operation;
+
 typedef struct Owed
 {
   ScanoutDoneFunc done;
@@ -55,8 +65,8 @@ struct SpiceScreen
   ScanoutSurface *primary; /* the surface that the primary was made for; NULL: none */
   uint8_t *primary_pixels; /* the server's own copy, which it draws into */
   ScanoutSurface *scanout; /* shown by GL; NULL: none */
-  bool draw_in_flight;
-  gint draw_done; /* atomic; by the worker */
+  Operation operation;
+  gint operation_done; /* atomic; by the worker */
   uint64_t next_cookie;
 
   GArray *owed;         /* of Owed: for damage not sent yet */
@@ -142,13 +152,24 @@ damage_all (SpiceScreen *screen)
                                 scanout_surface_get_height (screen->surface));
 }
 
+static uint64_t
+start_operation (SpiceScreen *screen, Operation operation)
+{
+  screen->operation = operation;
+  return ++screen->next_cookie;
+}
+
 static void
 destroy_primary (SpiceScreen *screen)
 {
-  if (!screen->primary)
-    return;
   spice_queue_drop_draws (screen->queue);
-  spice_qxl_destroy_primary_surface (&screen->qxl, PRIMARY_SURFACE);
+  spice_qxl_destroy_primary_surface_async (&screen->qxl, PRIMARY_SURFACE,
+                                           start_operation (screen, OPERATION_DESTROY_PRIMARY));
+}
+
+static void
+forget_primary (SpiceScreen *screen)
+{
   g_clear_pointer (&screen->primary, scanout_surface_unref);
   g_clear_pointer (&screen->primary_pixels, g_free);
 }
@@ -171,7 +192,8 @@ create_primary (SpiceScreen *screen)
     .mem = (uintptr_t) screen->primary_pixels,
     .group_id = MEMSLOT_GROUP,
   };
-  spice_qxl_create_primary_surface (&screen->qxl, PRIMARY_SURFACE, &create);
+  spice_qxl_create_primary_surface_async (&screen->qxl, PRIMARY_SURFACE, &create,
+                                          start_operation (screen, OPERATION_CREATE_PRIMARY));
   damage_all (screen);
 }
 
@@ -206,13 +228,13 @@ start_gl_draw (SpiceScreen *screen)
 {
   const pixman_box32_t *box = pixman_region32_extents (&screen->damage);
 
-  screen->draw_in_flight = true;
   g_array_append_vals (screen->owed_by_draw, screen->owed->data, screen->owed->len);
   g_array_set_size (screen->owed, 0);
   uint32_t x = box->x1, y = box->y1, width = box->x2 - box->x1, height = box->y2 - box->y1;
   clear_damage (screen);
   /* May complete, on the worker, before it returns. */
-  spice_qxl_gl_draw_async (&screen->qxl, x, y, width, height, ++screen->next_cookie);
+  spice_qxl_gl_draw_async (&screen->qxl, x, y, width, height,
+                           start_operation (screen, OPERATION_GL_DRAW));
 }
 
 static void
@@ -241,7 +263,11 @@ push_draws (SpiceScreen *screen)
 static void
 update_gl (SpiceScreen *screen)
 {
-  destroy_primary (screen);
+  if (screen->primary)
+    {
+      destroy_primary (screen);
+      return;
+    }
   if (screen->scanout != screen->surface)
     set_scanout (screen, screen->surface);
   if (screen->surface && pixman_region32_not_empty (&screen->damage))
@@ -253,21 +279,19 @@ update_qxl (SpiceScreen *screen)
 {
   if (screen->scanout)
     set_scanout (screen, NULL);
-  if (screen->primary != screen->surface && !same_size (screen->primary, screen->surface))
-    {
-      destroy_primary (screen);
-      if (screen->surface)
-        create_primary (screen);
-    }
-  if (screen->surface && pixman_region32_not_empty (&screen->damage) &&
-      spice_queue_is_empty (screen->queue))
+  if (screen->primary && !same_size (screen->primary, screen->surface))
+    destroy_primary (screen);
+  else if (screen->surface && !screen->primary)
+    create_primary (screen);
+  else if (screen->surface && pixman_region32_not_empty (&screen->damage) &&
+           spice_queue_is_empty (screen->queue))
     push_draws (screen);
 }
 
 static void
 update (SpiceScreen *screen)
 {
-  if (screen->draw_in_flight)
+  if (screen->operation != OPERATION_NONE)
     return;
   if (screen->n_clients == 0)
     answer (screen->owed);
@@ -290,11 +314,18 @@ wake_main (void *opaque)
 }
 
 static void
-on_draw_done (SpiceScreen *screen)
+finish_operation (SpiceScreen *screen)
 {
-  screen->draw_in_flight = false;
-  screen->stalled = false;
-  answer (screen->owed_by_draw);
+  Operation operation = screen->operation;
+
+  screen->operation = OPERATION_NONE;
+  if (operation == OPERATION_DESTROY_PRIMARY)
+    forget_primary (screen);
+  if (operation == OPERATION_GL_DRAW)
+    {
+      screen->stalled = false;
+      answer (screen->owed_by_draw);
+    }
 }
 
 static gboolean
@@ -305,8 +336,8 @@ on_wakeup (int fd, GIOCondition condition, void *data)
 
   while (read (fd, &count, sizeof count) < 0 && errno == EINTR)
     ;
-  if (g_atomic_int_compare_and_exchange (&screen->draw_done, TRUE, FALSE))
-    on_draw_done (screen);
+  if (g_atomic_int_compare_and_exchange (&screen->operation_done, TRUE, FALSE))
+    finish_operation (screen);
   update (screen);
   renew_patience (screen);
   return G_SOURCE_CONTINUE;
@@ -387,7 +418,7 @@ qxl_async_complete (QXLInstance *qxl, uint64_t cookie)
 {
   SpiceScreen *screen = from_qxl (qxl);
 
-  g_atomic_int_set (&screen->draw_done, TRUE);
+  g_atomic_int_set (&screen->operation_done, TRUE);
   wake_main (screen);
 }
 

@@ -1,0 +1,335 @@
+#include "spice/spice-front.h"
+
+#include <linux/input-event-codes.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spice-client.h"
+#include "spice/spice-screen.h"
+
+#define WIDTH  320
+#define HEIGHT 200
+#define WAIT   (10 * G_TIME_SPAN_SECOND)
+
+typedef struct Fixture
+{
+  ScanoutPort *scanout;
+  InputPort *input;
+  ScanoutSurface *surface;
+  SpiceFront *front;
+  GArray *events;
+  unsigned done;
+  uint32_t asked_width, asked_height;
+} Fixture;
+
+static void
+on_input (void *opaque, const InputEvent *events, unsigned n_events)
+{
+  g_array_append_vals (((Fixture *) opaque)->events, events, n_events);
+}
+
+static void
+on_resize (void *opaque, uint32_t width, uint32_t height)
+{
+  Fixture *f = opaque;
+
+  f->asked_width = width;
+  f->asked_height = height;
+}
+
+static void
+on_done (void *opaque)
+{
+  ++*(unsigned *) opaque;
+}
+
+static void
+set_up (Fixture *f, const void *data)
+{
+  const SpiceFrontOptions options = { .name = "test", .gpu_address = "pci/0000/01.0" };
+
+  f->scanout = scanout_port_new ();
+  f->input = input_port_new ();
+  f->events = g_array_new (FALSE, FALSE, sizeof (InputEvent));
+  input_port_set_listener (f->input, INPUT_KEYBOARD, on_input, f);
+  input_port_set_listener (f->input, INPUT_POINTER, on_input, f);
+  scanout_port_set_resize_func (f->scanout, on_resize, f);
+  f->front = spice_front_new (&options, f->scanout, f->input, NULL);
+  g_assert_nonnull (f->front);
+  f->surface = scanout_surface_new (WIDTH, HEIGHT, 0, NULL);
+  scanout_port_set_surface (f->scanout, f->surface);
+}
+
+static void
+tear_down (Fixture *f, const void *data)
+{
+  spice_front_free (f->front);
+  scanout_surface_unref (f->surface);
+  scanout_port_free (f->scanout);
+  input_port_free (f->input);
+  g_array_unref (f->events);
+}
+
+static void
+paint (ScanoutSurface *surface, const ScanoutRect *rect, uint32_t colour)
+{
+  for (uint32_t y = rect->y; y < rect->y + rect->height; y++)
+    {
+      uint32_t *row = (uint32_t *) (scanout_surface_get_pixels (surface) +
+                                    (size_t) y * scanout_surface_get_stride (surface));
+      for (uint32_t x = rect->x; x < rect->x + rect->width; x++)
+        row[x] = colour;
+    }
+}
+
+static void
+draw (Fixture *f, ScanoutRect rect, uint32_t colour)
+{
+  paint (f->surface, &rect, colour);
+  scanout_port_flush (f->scanout, &rect, on_done, &f->done);
+}
+
+static void
+wait_done (Fixture *f, unsigned done)
+{
+  gint64 end = g_get_monotonic_time () + WAIT;
+
+  while (f->done < done)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      g_main_context_iteration (NULL, FALSE);
+    }
+}
+
+static const ScanoutRect everything = { 0, 0, WIDTH, HEIGHT };
+
+static void
+test_both_paths_show_what_was_drawn (Fixture *f, const void *data)
+{
+  bool memfd = GPOINTER_TO_INT (data);
+  g_autoptr (SpiceClient) client = NULL;
+
+  /* What was drawn before the client came is there as well. */
+  draw (f, everything, 0x102030);
+  g_assert_cmpuint (f->done, ==, 1);
+  client = spice_client_new (f->front, memfd);
+  spice_client_wait_pixel (client, WIDTH - 1, HEIGHT - 1, 0x102030);
+  g_assert_cmpint (spice_client_is_gl (client), ==, memfd);
+  draw (f, (ScanoutRect){ 10, 20, 30, 40 }, 0xff0000);
+  draw (f, (ScanoutRect){ 100, 20, 1, 1 }, 0x00ff00);
+  spice_client_wait_pixel (client, 39, 59, 0xff0000);
+  spice_client_wait_pixel (client, 100, 20, 0x00ff00);
+  spice_client_wait_pixel (client, 40, 59, 0x102030);
+  wait_done (f, 3);
+  if (memfd)
+    g_assert_cmpuint (spice_client_get_gl_draws (client), >, 0);
+}
+
+static void
+test_the_picture_follows_a_new_surface (Fixture *f, const void *data)
+{
+  bool memfd = GPOINTER_TO_INT (data);
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, memfd);
+  g_autoptr (ScanoutSurface) larger = scanout_surface_new (640, 480, 0, NULL);
+  const ScanoutRect all = { 0, 0, 640, 480 };
+
+  draw (f, everything, 0x111111);
+  spice_client_wait_pixel (client, 0, 0, 0x111111);
+  /* Many changes in a row, also while draws are in flight. */
+  for (unsigned i = 0; i < 20; i++)
+    {
+      draw (f, everything, 0x222222);
+      scanout_port_set_surface (f->scanout, i % 2 ? f->surface : larger);
+    }
+  scanout_port_set_surface (f->scanout, larger);
+  paint (larger, &all, 0x333333);
+  scanout_port_flush (f->scanout, &all, on_done, &f->done);
+  spice_client_wait_pixel (client, 639, 479, 0x333333);
+  scanout_port_set_surface (f->scanout, NULL);
+  scanout_port_set_surface (f->scanout, f->surface);
+  draw (f, everything, 0x444444);
+  spice_client_wait_pixel (client, WIDTH - 1, 0, 0x444444);
+  wait_done (f, 23);
+}
+
+static void
+test_the_next_client_finds_the_whole_picture_whichever_way (Fixture *f, const void *data)
+{
+  for (unsigned i = 0; i < 4; i++)
+    {
+      g_autoptr (SpiceClient) client = spice_client_new (f->front, i % 2);
+      draw (f, everything, 0x100000 + i);
+      spice_client_wait_pixel (client, 5, 5, 0x100000 + i);
+      draw (f, (ScanoutRect){ 5, 5, 1, 1 }, 0x200000 + i);
+      /* Gone in the middle of it. */
+    }
+  g_autoptr (SpiceClient) last = spice_client_new (f->front, false);
+  spice_client_wait_pixel (last, 5, 5, 0x200003);
+  spice_client_wait_pixel (last, 6, 5, 0x100003);
+}
+
+static void
+test_a_stalled_client_delays_nobody (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, true);
+
+  draw (f, everything, 0x111111);
+  spice_client_wait_pixel (client, 0, 0, 0x111111);
+  wait_done (f, 1);
+  spice_client_set_lazy (client, true);
+  gint64 start = g_get_monotonic_time ();
+  /* The first is in flight for ever; each of the others would wait for it. */
+  for (unsigned i = 0; i < 10; i++)
+    {
+      draw (f, everything, 0x222222);
+      wait_done (f, 2 + i);
+    }
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 5 * SPICE_SCREEN_PATIENCE_MS * 1000);
+  /* Scanouts can change all the same, and the next client is served. */
+  g_autoptr (ScanoutSurface) other = scanout_surface_new (64, 64, 0, NULL);
+  scanout_port_set_surface (f->scanout, other);
+  g_clear_pointer (&client, spice_client_free);
+  client = spice_client_new (f->front, true);
+  paint (other, &(ScanoutRect){ 0, 0, 64, 64 }, 0x333333);
+  scanout_port_flush (f->scanout, &everything, on_done, &f->done);
+  spice_client_wait_pixel (client, 63, 63, 0x333333);
+}
+
+static void
+test_garbage_is_dropped (Fixture *f, const void *data)
+{
+  static const char *const garbage[] = { "", "GET / HTTP/1.0\r\n\r\n", "REDQ\xff\xff\xff\xff",
+                                         "REDQ\2\0\0\0\2\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff" };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (garbage); i++)
+    {
+      int fds[2];
+      g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+      size_t length = i == 3 ? 20 : strlen (garbage[i]);
+      g_assert_cmpint (write (fds[0], garbage[i], length), ==, length);
+      spice_front_add_client (f->front, fds[1], true, false, NULL);
+      close (fds[0]);
+      while (g_main_context_iteration (NULL, FALSE))
+        ;
+    }
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, false);
+  draw (f, everything, 0x123456);
+  spice_client_wait_pixel (client, 0, 0, 0x123456);
+}
+
+static bool
+heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
+{
+  for (unsigned i = 0; i < f->events->len; i++)
+    {
+      const InputEvent *event = &g_array_index (f->events, InputEvent, i);
+      if (event->type == type && event->code == code && event->value == value)
+        return true;
+    }
+  return false;
+}
+
+static void
+wait_heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
+{
+  gint64 end = g_get_monotonic_time () + WAIT;
+
+  while (!heard (f, type, code, value))
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      g_main_context_iteration (NULL, FALSE);
+    }
+}
+
+static void
+test_keys_and_pointer_arrive (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, false);
+  SpiceInputsChannel *inputs = spice_client_get_inputs (client);
+
+  draw (f, everything, 1);
+  spice_client_wait_pixel (client, 0, 0, 1);
+  spice_inputs_channel_key_press (inputs, 0x1e);
+  wait_heard (f, EV_KEY, KEY_A, 1);
+  spice_inputs_channel_key_release (inputs, 0x1e);
+  wait_heard (f, EV_KEY, KEY_A, 0);
+  spice_inputs_channel_key_press (inputs, 0x11d);
+  wait_heard (f, EV_KEY, KEY_RIGHTCTRL, 1);
+  spice_inputs_channel_position (inputs, WIDTH - 1, 0, 0, 0);
+  wait_heard (f, EV_ABS, ABS_X, INPUT_ABS_MAX);
+  spice_inputs_channel_button_press (inputs, SPICE_MOUSE_BUTTON_RIGHT,
+                                     SPICE_MOUSE_BUTTON_MASK_RIGHT);
+  wait_heard (f, EV_KEY, BTN_RIGHT, 1);
+  spice_inputs_channel_button_press (inputs, SPICE_MOUSE_BUTTON_UP, 0);
+  wait_heard (f, EV_REL, REL_WHEEL, 1);
+  /* The client leaves with a key down. */
+  g_array_set_size (f->events, 0);
+  g_clear_pointer (&client, spice_client_free);
+  wait_heard (f, EV_KEY, KEY_RIGHTCTRL, 0);
+}
+
+static void
+test_the_client_can_ask_for_a_size (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, true);
+  gint64 end = g_get_monotonic_time () + WAIT;
+  SpiceMainChannel *main = spice_client_get_main (client);
+
+  spice_main_channel_update_display_enabled (main, 0, TRUE, FALSE);
+  spice_main_channel_update_display (main, 0, 0, 0, 1234, 765, FALSE);
+  while (f->asked_width != 1234)
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      spice_main_channel_send_monitor_config (main);
+      g_main_context_iteration (NULL, FALSE);
+    }
+  g_assert_cmpuint (f->asked_height, ==, 765);
+}
+
+static void
+test_a_socket_in_use_is_refused_and_a_stale_one_replaced (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("alcove-spice-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "socket", NULL);
+  g_autoptr (ScanoutPort) scanout = scanout_port_new ();
+  g_autoptr (InputPort) input = input_port_new ();
+  g_autoptr (GError) error = NULL;
+  const SpiceFrontOptions options = { .name = "x",
+                                      .listen_path = path,
+                                      .gpu_address = "pci/0000/01.0" };
+
+  g_autoptr (SpiceFront) first = spice_front_new (&options, scanout, input, &error);
+  g_assert_no_error (error);
+  g_autoptr (SpiceFront) second = spice_front_new (&options, scanout, input, &error);
+  g_assert_null (second);
+  g_assert_nonnull (strstr (error->message, path));
+  g_clear_pointer (&first, spice_front_free);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  rmdir (folder);
+}
+
+#define MEMFD GINT_TO_POINTER (true)
+#define DRAWS GINT_TO_POINTER (false)
+#define ADD(NAME, DATA, FUNC)                                                                      \
+  g_test_add ("/spice-front/" NAME, Fixture, DATA, set_up, FUNC, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK);
+  ADD ("draws/show-what-was-drawn", DRAWS, test_both_paths_show_what_was_drawn);
+  ADD ("memfd/show-what-was-drawn", MEMFD, test_both_paths_show_what_was_drawn);
+  ADD ("draws/the-picture-follows-a-new-surface", DRAWS, test_the_picture_follows_a_new_surface);
+  ADD ("memfd/the-picture-follows-a-new-surface", MEMFD, test_the_picture_follows_a_new_surface);
+  ADD ("the-next-client-finds-the-whole-picture", NULL,
+       test_the_next_client_finds_the_whole_picture_whichever_way);
+  ADD ("a-stalled-client-delays-nobody", NULL, test_a_stalled_client_delays_nobody);
+  ADD ("garbage-is-dropped", NULL, test_garbage_is_dropped);
+  ADD ("keys-and-pointer-arrive", NULL, test_keys_and_pointer_arrive);
+  ADD ("the-client-can-ask-for-a-size", NULL, test_the_client_can_ask_for_a_size);
+  g_test_add_func ("/spice-front/a-socket-in-use-is-refused-and-a-stale-one-replaced",
+                   test_a_socket_in_use_is_refused_and_a_stale_one_replaced);
+  return g_test_run ();
+}
