@@ -61,7 +61,9 @@ answer_error (QmpSession *session, const GError *error, JsonNode *id)
 {
   g_autofree char *line = qmp_message_error (error, id);
 
-  g_debug ("refused: %s", error->message);
+  /* It may quote what the client sent. */
+  g_autofree char *shown = g_strescape (error->message, NULL);
+  g_debug ("refused: %s", shown);
   answer (session, line);
 }
 

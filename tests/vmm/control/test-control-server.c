@@ -115,7 +115,7 @@ test_clients_at_the_same_time (Fixture *fixture, const void *data)
 {
   int a = connect_negotiated (fixture), b = connect_negotiated (fixture);
   int silent = connect_client (fixture);
-  g_autofree char *greeting = read_all (silent, NULL);
+  g_free (read_all (silent, NULL));
 
   say (a, "{\"execute\":\"stop\",\"id\":1}");
   g_autofree char *said = read_all (a, NULL);
@@ -148,7 +148,7 @@ test_too_many_clients (Fixture *fixture, const void *data)
   for (unsigned i = 0; i < G_N_ELEMENTS (fds); i++)
     fds[i] = connect_client (fixture);
   g_test_assert_expected_messages ();
-  g_autofree char *said = read_all (fds[CONTROL_CLIENTS_MAX], &eof);
+  g_free (read_all (fds[CONTROL_CLIENTS_MAX], &eof));
   g_assert_true (eof);
   for (unsigned i = 0; i < G_N_ELEMENTS (fds); i++)
     close (fds[i]);
