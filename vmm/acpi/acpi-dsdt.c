@@ -61,7 +61,7 @@ put_host_bridge (Aml *aml, const AcpiLayout *layout)
   aml_name_integer (aml, "_BBN", 0);
   aml_name (aml, "_CRS");
   aml_resources_begin (aml);
-  aml_resource_bus_window (aml, 0, 255);
+  aml_resource_bus_window (aml, 0, layout->last_bus);
   aml_resource_io (aml, PORTS_OF_PCI_CONFIG, 8);
   if (layout->io.size > 0)
     aml_resource_io_window (aml, (uint16_t) layout->io.base, (uint32_t) layout->io.size);
@@ -83,7 +83,7 @@ put_motherboard (Aml *aml, const AcpiLayout *layout)
   aml_name_integer (aml, "_UID", 0);
   aml_name (aml, "_CRS");
   aml_resources_begin (aml);
-  aml_resource_memory32 (aml, (uint32_t) layout->ecam_base, 256 << 20);
+  aml_resource_memory32 (aml, (uint32_t) layout->ecam_base, (layout->last_bus + 1u) << 20);
   if (layout->reserved.size > 0)
     aml_resource_memory32 (aml, (uint32_t) layout->reserved.base, (uint32_t) layout->reserved.size);
   aml_resource_io (aml, layout->pm_base, layout->pm_size);

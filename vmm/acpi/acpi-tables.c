@@ -165,7 +165,7 @@ build_mcfg (const AcpiLayout *layout)
   acpi_put (mcfg, layout->ecam_base, 8);
   acpi_put (mcfg, 0, 2); /* segment */
   acpi_put (mcfg, 0, 1); /* buses */
-  acpi_put (mcfg, 255, 1);
+  acpi_put (mcfg, layout->last_bus, 1);
   acpi_put_zeros (mcfg, 4);
   acpi_header_end (mcfg);
   return mcfg;

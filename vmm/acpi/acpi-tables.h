@@ -19,7 +19,9 @@ typedef struct AcpiLayout
   uint64_t gpa; /* where the tables will be: a multiple of 64, below 4 GiB; the RSDP is the first */
   unsigned n_cpus; /* APIC id = index */
 
-  uint64_t ecam_base; /* of buses 0..255 */
+  uint64_t ecam_base; /* a multiple of 1 MiB */
+  uint8_t
+      last_bus; /* Linux looks at every slot of every bus that is named here: name no more than there are */
   AcpiWindow io;
   AcpiWindow mmio32;
   AcpiWindow mmio64;

@@ -19,6 +19,7 @@ struct AddressRange
   uint64_t size;
   const AddressOps *ops;
   void *opaque;
+  uint64_t accesses; /* atomic; told when the range goes */
 };
 
 struct AddressSpace
@@ -47,6 +48,7 @@ address_space_free (AddressSpace *space)
 {
   if (!space)
     return;
+  g_debug ("%s: %" G_GUINT64_FORMAT " unclaimed accesses", space->name, space->unclaimed);
   g_ptr_array_unref (space->ranges);
   g_rw_lock_clear (&space->lock);
   g_free (space);
@@ -85,7 +87,8 @@ address_space_move (AddressSpace *space, AddressRange *range, uint64_t new_base)
 void
 address_space_remove (AddressSpace *space, AddressRange *range)
 {
-  g_debug ("%s: %s goes", space->name, range->name);
+  g_debug ("%s: %s goes after %" G_GUINT64_FORMAT " accesses", space->name, range->name,
+           __atomic_load_n (&range->accesses, __ATOMIC_RELAXED));
   g_rw_lock_writer_lock (&space->lock);
   g_ptr_array_remove (space->ranges, range);
   g_rw_lock_writer_unlock (&space->lock);
@@ -103,13 +106,14 @@ find (AddressSpace *space, uint64_t address, unsigned size, AddressRange *found)
   g_rw_lock_reader_lock (&space->lock);
   for (unsigned i = space->ranges->len; i-- > 0;)
     {
-      const AddressRange *range = g_ptr_array_index (space->ranges, i);
+      AddressRange *range = g_ptr_array_index (space->ranges, i);
 
       claimed = address >= range->base && address - range->base < range->size &&
                 size <= range->size - (address - range->base);
       if (!claimed)
         continue;
       *found = *range;
+      __atomic_fetch_add (&range->accesses, 1, __ATOMIC_RELAXED);
       break;
     }
   g_rw_lock_reader_unlock (&space->lock);

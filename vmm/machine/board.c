@@ -177,6 +177,7 @@ describe (const Board *board, AcpiLayout *layout)
     .gpa = MEMORY_MAP_ACPI,
     .n_cpus = board->config.vm->cpus,
     .ecam_base = MEMORY_MAP_ECAM,
+    .last_bus = 0, /* there are no bridges behind which others would be */
     .io = { windows->io.base, windows->io.size },
     .mmio32 = { windows->mmio32.base, windows->mmio32.size },
     .mmio64 = { windows->mmio64.base, windows->mmio64.size },
