@@ -43,9 +43,9 @@ quit (void *opaque)
 }
 
 static bool
-add_spice_client (void *opaque, int fd, bool skip_auth, GError **error)
+add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **error)
 {
-  return machine_add_spice_client (opaque, fd, skip_auth, error);
+  return machine_add_spice_client (opaque, fd, skip_auth, memfd, error);
 }
 
 static bool

@@ -19,8 +19,8 @@ typedef struct ControlTargetOps
   void (*reset) (void *opaque);
   void (*powerdown) (void *opaque);
   void (*quit) (void *opaque);
-  /* Takes fd also on failure. */
-  bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, GError **error);
+  /* Takes fd also on failure. memfd: see machine_add_spice_client (). */
+  bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, bool memfd, GError **error);
   bool (*screendump) (void *opaque, const char *path, GError **error);
 } ControlTargetOps;
 

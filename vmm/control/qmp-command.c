@@ -174,7 +174,7 @@ run_closefd (QmpContext *context, JsonObject *arguments, JsonNode **result, GErr
 }
 
 static bool
-run_add_client (QmpContext *context, JsonObject *arguments, JsonNode **result, GError **error)
+add_client (QmpContext *context, JsonObject *arguments, bool memfd, GError **error)
 {
   const char *protocol = json_object_get_string_member (arguments, "protocol");
   const char *name = json_object_get_string_member (arguments, "fdname");
@@ -196,7 +196,20 @@ run_add_client (QmpContext *context, JsonObject *arguments, JsonNode **result, G
       return false;
     }
   bool skip_auth = json_object_get_boolean_member_with_default (arguments, "skipauth", FALSE);
-  return context->target->ops->add_spice_client (context->target->opaque, fd, skip_auth, error);
+  return context->target->ops->add_spice_client (context->target->opaque, fd, skip_auth, memfd,
+                                                 error);
+}
+
+static bool
+run_add_client (QmpContext *context, JsonObject *arguments, JsonNode **result, GError **error)
+{
+  return add_client (context, arguments, false, error);
+}
+
+static bool
+run_add_memfd_client (QmpContext *context, JsonObject *arguments, JsonNode **result, GError **error)
+{
+  return add_client (context, arguments, true, error);
 }
 
 static bool
@@ -239,6 +252,13 @@ static const QmpCommand commands[] = {
       { "skipauth", PARAMETER_BOOLEAN, .optional = true },
       { "tls", PARAMETER_BOOLEAN, .optional = true } },
     run_add_client },
+  /* The same for a client that maps the memfd of a GL scanout instead of being sent draws. */
+  { "x-alcove-add-client",
+    { { "protocol", PARAMETER_STRING },
+      { "fdname", PARAMETER_STRING },
+      { "skipauth", PARAMETER_BOOLEAN, .optional = true },
+      { "tls", PARAMETER_BOOLEAN, .optional = true } },
+    run_add_memfd_client },
   { "screendump",
     { { "filename", PARAMETER_STRING },
       { "device", PARAMETER_STRING, .optional = true },

@@ -7,6 +7,7 @@
 #include "kvm/kvm-vm.h"
 #include "machine/board.h"
 #include "pci/pci-bus.h"
+#include "platform/boot-framebuffer.h"
 #include "platform/pm.h"
 #include "ports/char-port.h"
 #include "ports/input-port.h"
@@ -39,6 +40,7 @@ struct Board
   PciWindows windows;
   ScanoutPort *scanout;
   InputPort *input;
+  BootFramebuffer *boot_framebuffer;
 };
 
 /* The board frees (and, if reset is there, resets) the device from now on. */

@@ -210,6 +210,19 @@ write_acpi_tables (const Board *board)
   guest_memory_write (board->memory, MEMORY_MAP_ACPI, tables->data, tables->len);
 }
 
+static void
+describe_framebuffer (const Board *board, LinuxFramebuffer *framebuffer)
+{
+  const ScanoutSurface *surface = boot_framebuffer_get_surface (board->boot_framebuffer);
+
+  *framebuffer = (LinuxFramebuffer){
+    .gpa = boot_framebuffer_get_address (board->boot_framebuffer),
+    .width = scanout_surface_get_width (surface),
+    .height = scanout_surface_get_height (surface),
+    .stride = scanout_surface_get_stride (surface),
+  };
+}
+
 bool
 board_power_on (Board *board, GError **error)
 {
@@ -228,6 +241,7 @@ board_power_on (Board *board, GError **error)
     }
   if (!pci_bus_assign_resources (board->pci, &board->windows, error))
     return false;
+  describe_framebuffer (board, &platform.framebuffer);
   write_acpi_tables (board);
   return linux_boot_load (board->linux_boot, board->memory, &platform, &entry, error) &&
          kvm_vm_reset (board->kvm, &entry, error);
@@ -255,4 +269,16 @@ void
 board_press_power_button (Board *board)
 {
   pm_press_power_button (board->pm);
+}
+
+ScanoutPort *
+board_get_scanout (const Board *board)
+{
+  return board->scanout;
+}
+
+InputPort *
+board_get_input (const Board *board)
+{
+  return board->input;
 }

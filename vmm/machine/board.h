@@ -5,6 +5,8 @@
 
 #include "config/vm-config.h"
 #include "platform/platform-request.h"
+#include "ports/input-port.h"
+#include "ports/scanout-port.h"
 
 /* The hardware of one machine, put together and connected: memory, KVM, devices and what is in memory at the first
  * instruction. What it does when is machine.c's affair.
@@ -35,3 +37,9 @@ void board_resume (Board *board);
 void board_request_pause (Board *board); /* any thread */
 void board_pause (Board *board);
 void board_press_power_button (Board *board);
+
+/* Borrowed: where a front looks and types. */
+#define BOARD_GPU_SLOT    1
+#define BOARD_GPU_ADDRESS "pci/0000/01.0" /* as SPICE names it */
+ScanoutPort *board_get_scanout (const Board *board);
+InputPort *board_get_input (const Board *board);

@@ -13,6 +13,7 @@
 #include "platform/serial.h"
 #include "virtio/virtio-blk.h"
 #include "virtio/virtio-gpu.h"
+#include "virtio/virtio-input.h"
 #include "virtio/virtio-pci.h"
 #include "virtio/virtio-rng.h"
 
@@ -182,11 +183,13 @@ create_rng (Board *board, GError **error)
   return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), error);
 }
 
-/* --- screen --- */
+/* --- screen and input --- */
 
-#define FIRST_WIDTH  1024
-#define FIRST_HEIGHT 768
+#define FIRST_WIDTH          1024
+#define FIRST_HEIGHT         768
+#define BOOT_FRAMEBUFFER_BAR 0
 
+/* Freed in the reverse order: the function goes before the memory that its BAR maps. */
 static bool
 create_screen (Board *board, GError **error)
 {
@@ -194,7 +197,38 @@ create_screen (Board *board, GError **error)
   ATTACH (board, "scanout", board->scanout, NULL, scanout_port_free);
   VirtioGpu *gpu = virtio_gpu_new (board->memory, board->scanout, FIRST_WIDTH, FIRST_HEIGHT);
   ATTACH (board, "virtio-gpu", gpu, NULL, virtio_gpu_free);
-  return plug_virtio (board, "virtio-gpu function", virtio_gpu_get_device (gpu), error);
+  VirtioPci *function = virtio_pci_new (virtio_gpu_get_device (gpu), error);
+  if (!function)
+    return false;
+  PciDevice *pci = virtio_pci_get_pci_device (function);
+  board->boot_framebuffer = boot_framebuffer_new (board->scanout, pci, BOOT_FRAMEBUFFER_BAR,
+                                                  FIRST_WIDTH, FIRST_HEIGHT, error);
+  if (board->boot_framebuffer)
+    ATTACH (board, "boot framebuffer", board->boot_framebuffer, boot_framebuffer_reset,
+            boot_framebuffer_free);
+  ATTACH (board, "virtio-gpu function", function, NULL, virtio_pci_free);
+  if (!board->boot_framebuffer)
+    return false;
+  virtio_gpu_set_boot_surface (gpu, boot_framebuffer_get_surface (board->boot_framebuffer));
+  return pci_bus_add (board->pci, pci, BOARD_GPU_SLOT, 0, error);
+}
+
+static bool
+create_input_device (Board *board, InputKind kind, const char *name, GError **error)
+{
+  VirtioInput *input = virtio_input_new (board->memory, board->input, kind);
+
+  ATTACH (board, name, input, NULL, virtio_input_free);
+  return plug_virtio (board, name, virtio_input_get_device (input), error);
+}
+
+static bool
+create_input (Board *board, GError **error)
+{
+  board->input = input_port_new ();
+  ATTACH (board, "input", board->input, NULL, input_port_free);
+  return create_input_device (board, INPUT_KEYBOARD, "virtio-keyboard", error) &&
+         create_input_device (board, INPUT_POINTER, "virtio-tablet", error);
 }
 
 static const DeviceType device_table[] = {
@@ -205,6 +239,7 @@ static const DeviceType device_table[] = {
   { .name = "serial", .create = create_serial },
   { .name = "pci", .create = create_pci },
   { .name = "screen", .create = create_screen },
+  { .name = "input", .create = create_input },
   { .name = "disks", .create = create_disks },
   { .name = "rng", .create = create_rng },
 };

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "machine/board.h"
+#include "machine/machine-display.h"
+#include "ports/scanout-png.h"
 
 /* Theory of operation
  *
@@ -39,6 +41,7 @@ struct Machine
 {
   VmConfig *config;
   Board *board;
+  MachineDisplay *display;
   MachineState state;
   bool over;
   int exit_status;
@@ -235,6 +238,11 @@ machine_new (const VmConfig *config, GError **error)
   machine->board = board_new (&board_config, error);
   if (!machine->board || !board_power_on (machine->board, error))
     return NULL;
+  machine->display =
+      machine_display_new (machine->config, BOARD_GPU_ADDRESS, board_get_scanout (machine->board),
+                           board_get_input (machine->board), error);
+  if (!machine->display)
+    return NULL;
   return g_steal_pointer (&machine);
 }
 
@@ -243,6 +251,7 @@ machine_free (Machine *machine)
 {
   if (!machine)
     return;
+  machine_display_free (machine->display);
   board_free (machine->board);
   if (machine->wake)
     g_source_destroy (machine->wake);
@@ -333,16 +342,19 @@ machine_powerdown (Machine *machine)
 }
 
 bool
-machine_add_spice_client (Machine *machine, int fd, bool skip_auth, GError **error)
+machine_add_spice_client (Machine *machine, int fd, bool skip_auth, bool memfd, GError **error)
 {
-  close (fd);
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the machine has no display");
-  return false;
+  return machine_display_add_client (machine->display, fd, skip_auth, memfd, error);
 }
 
 bool
 machine_screendump (Machine *machine, const char *path, GError **error)
 {
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the machine has no display");
+  const ScanoutSurface *surface = scanout_port_get_surface (board_get_scanout (machine->board));
+
+  if (surface)
+    return scanout_png_write (surface, path, error);
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED,
+               "the guest has switched the screen off: there is nothing to write to %s", path);
   return false;
 }

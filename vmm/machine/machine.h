@@ -83,8 +83,9 @@ void machine_powerdown (Machine *machine);
 /* Ends the machine: SHUTDOWN is emitted, exit status 0. */
 void machine_quit (Machine *machine, MachineCause cause);
 
-/* Hands one connected socket to the SPICE server: one call a SPICE channel. Takes fd also on failure. Error when the machine
- * has no display. */
-bool machine_add_spice_client (Machine *machine, int fd, bool skip_auth, GError **error);
-/* Writes what the screen shows now as a PNG (8 bits, RGB); written beside path, then renamed. */
+/* Hands one connected socket to the SPICE server: one call a SPICE channel. Takes fd also on failure. memfd: the client maps the
+ * memfd of a GL scanout, as ours does; any other is sent QXL draws. */
+bool machine_add_spice_client (Machine *machine, int fd, bool skip_auth, bool memfd,
+                               GError **error);
+/* Writes what the screen shows now as a PNG (8 bits, RGB); written beside path, then renamed. Error: see the message. */
 bool machine_screendump (Machine *machine, const char *path, GError **error);

@@ -72,11 +72,12 @@ quit (void *opaque)
 }
 
 static bool
-add_spice_client (void *opaque, int fd, bool skip_auth, GError **error)
+add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **error)
 {
   FakeControlTarget *fake = opaque;
 
-  g_string_append_printf (fake->calls, "add_spice_client(%s) ", skip_auth ? "skip" : "auth");
+  g_string_append_printf (fake->calls, "add_spice_client(%s%s) ", skip_auth ? "skip" : "auth",
+                          memfd ? ",memfd" : "");
   if (!outcome (fake, error))
     {
       close (fd);

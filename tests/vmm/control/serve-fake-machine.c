@@ -76,7 +76,7 @@ quit (void *opaque)
 }
 
 static bool
-add_spice_client (void *opaque, int fd, bool skip_auth, GError **error)
+add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **error)
 {
   close (fd);
   return true;

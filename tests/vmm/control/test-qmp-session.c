@@ -314,6 +314,22 @@ test_add_client (Fixture *fixture, const void *data)
 }
 
 static void
+test_add_client_that_maps_memfds (Fixture *fixture, const void *data)
+{
+  int fd = open ("/dev/null", O_RDONLY);
+
+  negotiate (fixture);
+  qmp_session_receive_fds (fixture->session, &fd, 1);
+  assert_answer (fixture, "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"s\"}}", OK);
+  assert_answer (fixture,
+                 "{\"execute\":\"x-alcove-add-client\",\"arguments\":{\"protocol\":\"spice\","
+                 "\"fdname\":\"s\",\"skipauth\":true}}",
+                 OK);
+  g_assert_cmpint (fixture->fake.last_fd, ==, fd);
+  g_assert_cmpstr (fixture->fake.calls->str, ==, "add_spice_client(skip,memfd) ");
+}
+
+static void
 test_descriptor_of_a_refused_client_is_closed (Fixture *fixture, const void *data)
 {
   int fd = open ("/dev/null", O_RDONLY);
@@ -442,6 +458,7 @@ main (int argc, char **argv)
   add ("value-of-100-MB", test_a_value_of_100_MB);
   add ("nesting-bomb", test_nesting_bomb);
   add ("add-client", test_add_client);
+  add ("add-memfd-client", test_add_client_that_maps_memfds);
   add ("refused-client", test_descriptor_of_a_refused_client_is_closed);
   add ("descriptors-bounded", test_descriptors_are_bounded);
   add ("screendump", test_screendump);
