@@ -84,7 +84,8 @@ vm_config_copy (const VmConfig *config)
   copy->cmdline = g_strdup (config->cmdline);
   copy->nvram = g_strdup (config->nvram);
   copy->cdrom = g_strdup (config->cdrom);
-  copy->serial_file = g_strdup (config->serial_file);
+  copy->serial.file = g_strdup (config->serial.file);
+  copy->console.file = g_strdup (config->console.file);
   copy->spice_path = g_strdup (config->spice_path);
   copy->control_path = g_strdup (config->control_path);
   copy->disks = NULL;
@@ -111,7 +112,8 @@ vm_config_free (VmConfig *config)
   g_free (config->cmdline);
   g_free (config->nvram);
   g_free (config->cdrom);
-  g_free (config->serial_file);
+  g_free (config->serial.file);
+  g_free (config->console.file);
   g_free (config->spice_path);
   g_free (config->control_path);
   g_free (config);
@@ -230,6 +232,14 @@ validate_forwards (const VmConfig *config, GError **error)
   return true;
 }
 
+static bool
+validate_stream (const char *option, const VmStream *stream, GError **error)
+{
+  if (stream->kind == VM_STREAM_FILE && (stream->file == NULL || *stream->file == '\0'))
+    return refuse (error, "%s: needs the name of a file", option);
+  return true;
+}
+
 bool
 vm_config_validate (const VmConfig *config, GError **error)
 {
@@ -241,8 +251,11 @@ vm_config_validate (const VmConfig *config, GError **error)
       return refuse (error, "--disk: needs file=FILE");
   if (!validate_forwards (config, error))
     return false;
-  if (config->serial == VM_SERIAL_FILE && (config->serial_file == NULL || !*config->serial_file))
-    return refuse (error, "--serial: needs the name of a file");
+  if (!validate_stream ("--serial", &config->serial, error) ||
+      !validate_stream ("--console", &config->console, error))
+    return false;
+  if (config->serial.kind == VM_STREAM_STDIO && config->console.kind == VM_STREAM_STDIO)
+    return refuse (error, "--console: stdio is the serial port's already: give one of them a file");
   if (config->display == VM_DISPLAY_SPICE &&
       !validate_socket_path ("--display", config->spice_path, error))
     return false;

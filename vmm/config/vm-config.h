@@ -51,11 +51,18 @@ typedef enum
 
 typedef enum
 {
-  VM_SERIAL_NONE,
-  VM_SERIAL_STDIO,
-  VM_SERIAL_FILE,
-  VM_N_SERIALS
-} VmSerial;
+  VM_STREAM_NONE,
+  VM_STREAM_STDIO,
+  VM_STREAM_FILE,
+  VM_N_STREAMS
+} VmStreamKind;
+
+/* Where a port that carries text goes. */
+typedef struct VmStream
+{
+  VmStreamKind kind;
+  char *file; /* VM_STREAM_FILE */
+} VmStream;
 
 typedef enum
 {
@@ -107,8 +114,8 @@ typedef struct VmConfig
   VmForwardConfig *forwards; /* VM_NET_USER only */
   unsigned n_forwards;
 
-  VmSerial serial;
-  char *serial_file; /* VM_SERIAL_FILE */
+  VmStream serial;
+  VmStream console; /* virtio; VM_STREAM_NONE: there is no such device */
   VmDisplay display;
   char *spice_path;   /* VM_DISPLAY_SPICE: the Unix socket to listen on */
   char *control_path; /* the QMP server's Unix socket, or NULL: no control */

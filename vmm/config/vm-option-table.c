@@ -215,19 +215,21 @@ set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
 }
 
 static bool
-set_serial (VmConfig *config, const VmOption *option, const OptionWords *words)
+set_stream (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
+  VmStream *stream = G_STRUCT_MEMBER_P (config, option->offset);
+
   if (option_words_get_length (words) != 1)
     return false;
   const OptionWord *word = option_words_get (words, 0);
   if (word->key == NULL && strcmp (word->value, "none") == 0)
-    config->serial = VM_SERIAL_NONE;
+    stream->kind = VM_STREAM_NONE;
   else if (word->key == NULL && strcmp (word->value, "stdio") == 0)
-    config->serial = VM_SERIAL_STDIO;
+    stream->kind = VM_STREAM_STDIO;
   else if (word->key != NULL && strcmp (word->key, "file") == 0 && *word->value != '\0')
     {
-      config->serial = VM_SERIAL_FILE;
-      replace (&config->serial_file, word->value);
+      stream->kind = VM_STREAM_FILE;
+      replace (&stream->file, word->value);
     }
   else
     return false;
@@ -344,9 +346,16 @@ const VmOption vm_option_table[] = {
     .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
   },
   [VM_OPTION_SERIAL] = {
-    .name = "serial", .argument = "none|stdio|file=FILE", .set = set_serial,
+    .name = "serial", .argument = "none|stdio|file=FILE", .set = set_stream,
+    .offset = offsetof (VmConfig, serial),
     .allowed = "none, stdio or file=FILE",
     .help = "where the first serial port goes (none)",
+  },
+  [VM_OPTION_CONSOLE] = {
+    .name = "console", .argument = "none|stdio|file=FILE", .set = set_stream,
+    .offset = offsetof (VmConfig, console),
+    .allowed = "none, stdio or file=FILE",
+    .help = "add a virtio console, quicker than a serial port, and where it goes (none)",
   },
   [VM_OPTION_DISPLAY] = {
     .name = "display", .argument = "none|spice=unix:PATH", .set = set_display,

@@ -24,6 +24,7 @@ typedef enum
   VM_OPTION_CDROM,
   VM_OPTION_NET,
   VM_OPTION_SERIAL,
+  VM_OPTION_CONSOLE,
   VM_OPTION_DISPLAY,
   VM_OPTION_CONTROL,
   VM_OPTION_CONFIG,
@@ -43,7 +44,7 @@ struct VmOption
   bool repeats; /* each adds; else once */
   /* False: words are not allowed. NULL: concerns the command line, not the machine. */
   bool (*set) (VmConfig *config, const VmOption *option, const OptionWords *words);
-  size_t offset; /* of the string in VmConfig, for set_string */
+  size_t offset; /* of the string in VmConfig, for set_string; of the VmStream, for set_stream */
 };
 
 extern const VmOption vm_option_table[]; /* VM_N_OPTIONS, by VmOptionId */

@@ -140,16 +140,27 @@ add_net (GPtrArray *argv, const VmConfig *config)
 }
 
 static void
-add_serial (GPtrArray *argv, const VmConfig *config)
+add_stream (GPtrArray *argv, const VmStream *stream, const char *id)
 {
-  if (config->serial == VM_SERIAL_FILE)
+  if (stream->kind == VM_STREAM_FILE)
     {
-      g_autofree char *path = quote (config->serial_file);
-      addf (argv, "-chardev", "file,id=serial0,path=%s", path);
+      g_autofree char *path = quote (stream->file);
+      addf (argv, "-chardev", "file,id=%s,path=%s", id, path);
     }
   else
-    addf (argv, "-chardev", "%s,id=serial0", config->serial == VM_SERIAL_STDIO ? "stdio" : "null");
+    addf (argv, "-chardev", "%s,id=%s", stream->kind == VM_STREAM_STDIO ? "stdio" : "null", id);
+}
+
+static void
+add_serial (GPtrArray *argv, const VmConfig *config)
+{
+  add_stream (argv, &config->serial, "serial0");
   add (argv, "-serial", "chardev:serial0");
+  if (config->console.kind == VM_STREAM_NONE)
+    return;
+  add_stream (argv, &config->console, "console0");
+  add (argv, "-device", "virtio-serial-pci,id=console-bus");
+  add (argv, "-device", "virtconsole,bus=console-bus.0,chardev=console0");
 }
 
 /* virtio-vga is a virtio-gpu that is also a VGA card: firmware and a kernel without the driver have a screen. The pointer must not go

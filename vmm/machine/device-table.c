@@ -12,6 +12,7 @@
 #include "platform/rtc.h"
 #include "platform/serial.h"
 #include "virtio/virtio-blk.h"
+#include "virtio/virtio-console.h"
 #include "virtio/virtio-gpu.h"
 #include "virtio/virtio-input.h"
 #include "virtio/virtio-pci.h"
@@ -51,32 +52,34 @@ create_pvpanic (Board *board, GError **error)
   return true;
 }
 
+/* *port stays NULL where the stream goes nowhere. */
+static bool
+open_stream (Board *board, const char *name, const VmStream *stream, CharPort **port,
+             GError **error)
+{
+  if (stream->kind == VM_STREAM_NONE)
+    return true;
+  *port = stream->kind == VM_STREAM_STDIO ? char_port_new_stdio ()
+                                          : char_port_new_file (stream->file, error);
+  if (!*port)
+    {
+      g_prefix_error (error, "--%s: ", name);
+      return false;
+    }
+  ATTACH (board, name, *port, NULL, char_port_free);
+  return true;
+}
+
 static bool
 create_serial (Board *board, GError **error)
 {
-  const VmConfig *vm = board->config.vm;
-
-  switch (vm->serial)
-    {
-    case VM_SERIAL_STDIO:
-      board->serial_port = char_port_new_stdio ();
-      break;
-    case VM_SERIAL_FILE:
-      board->serial_port = char_port_new_file (vm->serial_file, error);
-      if (!board->serial_port)
-        {
-          g_prefix_error (error, "--serial: ");
-          return false;
-        }
-      break;
-    default:
-      return true;
-    }
-  ATTACH (board, "serial port", board->serial_port, NULL, char_port_free);
-  ATTACH (board, "serial",
-          serial_new (board->ports, SERIAL_COM1, kvm_vm_get_irq_line (board->kvm, SERIAL_COM1_IRQ),
-                      board->serial_port),
-          serial_reset, serial_free);
+  if (!open_stream (board, "serial", &board->config.vm->serial, &board->serial_port, error))
+    return false;
+  if (board->serial_port)
+    ATTACH (board, "serial port",
+            serial_new (board->ports, SERIAL_COM1,
+                        kvm_vm_get_irq_line (board->kvm, SERIAL_COM1_IRQ), board->serial_port),
+            serial_reset, serial_free);
   return true;
 }
 
@@ -183,6 +186,20 @@ create_rng (Board *board, GError **error)
   return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), error);
 }
 
+static bool
+create_console (Board *board, GError **error)
+{
+  CharPort *port = NULL;
+
+  if (!open_stream (board, "console", &board->config.vm->console, &port, error))
+    return false;
+  if (!port)
+    return true;
+  VirtioConsole *console = virtio_console_new (board->memory, port);
+  ATTACH (board, "virtio-console", console, NULL, virtio_console_free);
+  return plug_virtio (board, "virtio-console function", virtio_console_get_device (console), error);
+}
+
 /* --- screen and input --- */
 
 #define FIRST_WIDTH          1024
@@ -242,6 +259,7 @@ static const DeviceType device_table[] = {
   { .name = "input", .create = create_input },
   { .name = "disks", .create = create_disks },
   { .name = "rng", .create = create_rng },
+  { .name = "console", .create = create_console },
 };
 
 const DeviceType *

@@ -15,8 +15,9 @@ new_full (void)
   config->cmdline = g_strdup ("quiet");
   config->cdrom = g_strdup ("/c");
   config->net = VM_NET_USER;
-  config->serial = VM_SERIAL_FILE;
-  config->serial_file = g_strdup ("/s");
+  config->serial.kind = VM_STREAM_FILE;
+  config->serial.file = g_strdup ("/s");
+  config->console.file = g_strdup ("/c");
   config->display = VM_DISPLAY_SPICE;
   config->spice_path = g_strdup ("/d");
   config->control_path = g_strdup ("/q");
@@ -62,7 +63,8 @@ test_copy_shares_nothing (void)
   g_assert_cmpstr (copy->initrd, ==, "/i");
   g_assert_cmpstr (copy->cmdline, ==, "quiet");
   g_assert_cmpstr (copy->cdrom, ==, "/c");
-  g_assert_cmpstr (copy->serial_file, ==, "/s");
+  g_assert_cmpstr (copy->serial.file, ==, "/s");
+  g_assert_cmpstr (copy->console.file, ==, "/c");
   g_assert_cmpstr (copy->spice_path, ==, "/d");
   g_assert_cmpstr (copy->control_path, ==, "/q");
   g_assert_cmpuint (copy->n_disks, ==, 2);

@@ -34,7 +34,8 @@ test_everything (void)
       "--name|Debian 12|--cpus=4|--memory|2G|--accel|tcg|--kernel|/a=b,c|--initrd|i|--cmdline|"
       "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw|--disk|"
       "format=qcow2,readonly=on,file=z=1|--cdrom|c,d.iso|--net|user,forward=tcp:2222:22,"
-      "forward=udp:53:5353|--serial|file=log|--display|spice=unix:/s,,1|--control|unix:/q,1");
+      "forward=udp:53:5353|--serial|file=log|--console|stdio|--display|spice=unix:/"
+      "s,,1|--control|unix:/q,1");
 
   g_assert_cmpstr (config->name, ==, "Debian 12");
   g_assert_cmpuint (config->cpus, ==, 4);
@@ -57,8 +58,9 @@ test_everything (void)
   g_assert_cmpint (config->forwards[1].protocol, ==, VM_FORWARD_UDP);
   g_assert_cmpuint (config->forwards[1].host_port, ==, 53);
   g_assert_cmpuint (config->forwards[1].guest_port, ==, 5353);
-  g_assert_cmpint (config->serial, ==, VM_SERIAL_FILE);
-  g_assert_cmpstr (config->serial_file, ==, "log");
+  g_assert_cmpint (config->serial.kind, ==, VM_STREAM_FILE);
+  g_assert_cmpstr (config->serial.file, ==, "log");
+  g_assert_cmpint (config->console.kind, ==, VM_STREAM_STDIO);
   g_assert_cmpint (config->display, ==, VM_DISPLAY_SPICE);
   g_assert_cmpstr (config->spice_path, ==, "/s,1");
   g_assert_cmpstr (config->control_path, ==, "/q,1");
@@ -74,7 +76,7 @@ test_defaults (void)
   g_assert_cmpuint (config->memory_bytes, ==, UINT64_C (1) << 30);
   g_assert_cmpint (config->accel, ==, VM_ACCEL_AUTO);
   g_assert_cmpint (config->net, ==, VM_NET_NONE);
-  g_assert_cmpint (config->serial, ==, VM_SERIAL_NONE);
+  g_assert_cmpint (config->serial.kind, ==, VM_STREAM_NONE);
   g_assert_cmpint (config->display, ==, VM_DISPLAY_NONE);
   g_assert_null (config->control_path);
 }
@@ -145,6 +147,9 @@ static const struct
   { "--net|user,forward=tcp:1:65536", "--net: \"user,forward=tcp:1:65536\" is not allowed: " NET },
   { "--net|user,forward=sctp:1:2", "--net: \"user,forward=sctp:1:2\" is not allowed: " NET },
   { "--net|forward=tcp:1:2", "--net: \"forward=tcp:1:2\" is not allowed: " NET },
+  { "--console|pty", "--console: \"pty\" is not allowed: none, stdio or file=FILE" },
+  { "--kernel|k|--serial|stdio|--console|stdio",
+    "--console: stdio is the serial port's already: give one of them a file" },
   { "--serial|pty", "--serial: \"pty\" is not allowed: none, stdio or file=FILE" },
   { "--serial|file=", "--serial: \"file=\" is not allowed: none, stdio or file=FILE" },
   { "--display|gtk",
@@ -262,7 +267,7 @@ test_json_says_the_same (void)
   g_assert_true (config->disks[1].readonly);
   g_assert_cmpuint (config->n_forwards, ==, 2);
   g_assert_cmpuint (config->forwards[1].guest_port, ==, 4);
-  g_assert_cmpstr (config->serial_file, ==, "log");
+  g_assert_cmpstr (config->serial.file, ==, "log");
   g_assert_cmpstr (config->spice_path, ==, "/s");
   g_assert_cmpint (config->accel, ==, VM_ACCEL_KVM);
   g_assert_true (vm_config_validate (config, &error));

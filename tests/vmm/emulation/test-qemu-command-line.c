@@ -99,6 +99,7 @@ test_no_socket_that_nobody_asked_for (void)
   g_assert_cmpstr (find (argv, "-display", 0), ==, "none");
   /* A serial port without a cable: a kernel with console=ttyS0 still finds it. */
   g_assert_true (has (argv, "-chardev", "null,id=serial0"));
+  g_assert_false (has (argv, "-device", "virtconsole"));
 }
 
 static void
@@ -109,8 +110,9 @@ test_sockets (void)
   config->display = VM_DISPLAY_SPICE;
   config->spice_path = g_strdup ("/s,1");
   config->control_path = g_strdup ("/q,1");
-  config->serial = VM_SERIAL_FILE;
-  config->serial_file = g_strdup ("/l,1");
+  config->serial.kind = VM_STREAM_FILE;
+  config->serial.file = g_strdup ("/l,1");
+  config->console.kind = VM_STREAM_STDIO;
   config->net = VM_NET_USER;
   vm_config_add_forward (config, VM_FORWARD_TCP, 2222, 22);
   vm_config_add_forward (config, VM_FORWARD_UDP, 53, 5353);
@@ -120,6 +122,8 @@ test_sockets (void)
   g_assert_true (has (argv, "-chardev", "socket,id=control,path=/q,,1,server=on,wait=off"));
   g_assert_cmpstr (find (argv, "-mon", 0), ==, "chardev=control,mode=control");
   g_assert_true (has (argv, "-chardev", "file,id=serial0,path=/l,,1"));
+  g_assert_true (has (argv, "-chardev", "stdio,id=console0"));
+  g_assert_true (has (argv, "-device", "virtconsole,bus=console-bus.0,chardev=console0"));
   g_assert_cmpstr (find (argv, "-netdev", 0), ==,
                    "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:127.0.0.1:53-:5353");
 }
