@@ -108,7 +108,7 @@ class Peer:
         if line == UNFINISHED:
             return self.hear(None, SILENCE)
         if '"quit"' in line:
-            return self.hear(b"SHUTDOWN", 10)
+            return self.hear(None, 20)  # reply and event, in either order, then it closes
         self.say(MARK)
         heard = self.hear(b'"the mark"', 10)
         if any(f'"{word}"' in line for word in CAUSES):

@@ -197,7 +197,9 @@ class EmulationTest(unittest.TestCase):
         self.assertEqual(event["data"], {"guest": True, "reason": "guest-shutdown"})
         self.assertEqual(vmm.wait(20), 0)
         self.assertIn(b"word=tea", vmm.stdout.read() or b"")
-        self.assertEqual(vmm.stderr.read(), b"")
+        # The server may remark on the client that left in the middle of its introduction.
+        said = [line for line in vmm.stderr.read().splitlines() if b"warning: Spice:" not in line]
+        self.assertEqual(said, [])
 
     def check_add_client(self, qmp):
         """A SPICE server is at the other end of the socketpair: it answers a link message (REDQ) with one."""
