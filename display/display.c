@@ -1,75 +1,397 @@
-/* The widget: what the public header promises, put together from transport, frame, view and input. */
+#define G_LOG_DOMAIN "display"
 
-#include "display.h"
+/* The widget: what the public header promises, put together from transport, frame, view and input.
+ *
+ * Theory of operation: what the transport tells is noted at once (damage, a new frame) and drawn in the next snapshot, where the pixels are
+ * taken over and the updates that they came with are answered. A widget that is not drawn (unmapped, minimised, on another
+ * workspace) answers by itself a little later: a server that waits for us must not be held up by what nobody sees. */
 
-#include <glib/gstdio.h>
+#include "display-private.h"
+
+#include "frame/frame-png.h"
+#include "input/keyboard-input.h"
+#include "input/pointer-input.h"
+#include "transport/path-provider.h"
+#include "transport/spice-transport.h"
+#include "view/display-geometry.h"
+#include "view/frame-painter.h"
+#include "view/guest-cursor.h"
+
+/* Two refreshes of a slow monitor. */
+#define ANSWER_MS 100
+/* A window that is being resized asks when it rests. */
+#define RESIZE_MS 150
 
 struct _AlcoveDisplay
 {
   GtkWidget parent;
+
   AlcoveDisplayFdProvider provider;
   gpointer provider_data;
   GDestroyNotify provider_destroy;
+
+  DisplayTransport *transport;
+  gboolean connecting, connected, had_picture;
+  guint
+      pending_source; /* an idle: the transport is to be opened, or "disconnected" to be emitted */
+
+  FramePainter *painter;
+  DisplayGeometry geometry;
+  KeyboardInput *keyboard;
+  PointerInput *pointer;
+  gboolean cursor_hidden;
+  PointerShape shape;
+
+  guint unanswered;
+  guint answer_source;
+
   gboolean resize_guest, capture_keyboard;
+  guint resize_source;
+  int asked_width, asked_height;
+
+  guint64 updates;
+  gint64 last_update, last_frame;
 };
 
-struct _AlcoveDisplayFdRequest
+enum
 {
-  GCancellable *cancellable;
-  const char *channel;
+  PROP_0,
+  PROP_CONNECTED,
+  PROP_CONNECTING,
+  PROP_HAS_PICTURE,
+  PROP_GUEST_WIDTH,
+  PROP_GUEST_HEIGHT,
+  PROP_RESIZE_GUEST,
+  PROP_CAPTURE_KEYBOARD,
+  PROP_KEYBOARD_CAPTURED,
+  N_PROPS
 };
+
+enum
+{
+  CONNECTED,
+  DISCONNECTED,
+  FIRST_PICTURE,
+  N_SIGNALS
+};
+
+static GParamSpec *properties[N_PROPS];
+static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (AlcoveDisplay, alcove_display, GTK_TYPE_WIDGET)
 
 static void
-alcove_display_class_init (AlcoveDisplayClass *klass)
+notify (AlcoveDisplay *self, guint property)
 {
-  g_signal_new ("connected", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                G_TYPE_NONE, 0);
-  g_signal_new ("disconnected", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                G_TYPE_NONE, 1, G_TYPE_ERROR);
-  g_signal_new ("first-picture", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
-                G_TYPE_NONE, 0);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[property]);
+}
+
+/* ---- The picture ---- */
+
+static void
+update_cursor (AlcoveDisplay *self)
+{
+  double ratio = display_geometry_get_ratio (&self->geometry);
+  g_autoptr (GdkCursor) cursor =
+      guest_cursor_new (self->cursor_hidden ? NULL : &self->shape, ratio);
+
+  gtk_widget_set_cursor (GTK_WIDGET (self), cursor);
 }
 
 static void
-alcove_display_init (AlcoveDisplay *self)
+update_geometry (AlcoveDisplay *self)
 {
-  gtk_widget_set_focusable (GTK_WIDGET (self), TRUE);
+  GtkWidget *widget = GTK_WIDGET (self);
+  Frame *frame = frame_painter_get_frame (self->painter);
+  double ratio = display_geometry_get_ratio (&self->geometry);
+
+  self->geometry = display_geometry_new (
+      gtk_widget_get_width (widget), gtk_widget_get_height (widget),
+      gtk_widget_get_scale_factor (widget), frame != NULL ? frame_get_width (frame) : 0,
+      frame != NULL ? frame_get_height (frame) : 0);
+  pointer_input_set_geometry (self->pointer, &self->geometry);
+  if (ratio != display_geometry_get_ratio (&self->geometry))
+    update_cursor (self);
+  gtk_widget_queue_draw (widget);
 }
 
-GtkWidget *
-alcove_display_new (void)
+static void
+answer_updates (AlcoveDisplay *self)
 {
-  return g_object_new (ALCOVE_TYPE_DISPLAY, NULL);
+  g_clear_handle_id (&self->answer_source, g_source_remove);
+  for (guint n = self->unanswered; n > 0 && self->transport != NULL; n--)
+    display_transport_update_done (self->transport);
+  self->unanswered = 0;
+}
+
+static gboolean
+on_not_drawn (gpointer data)
+{
+  AlcoveDisplay *self = data;
+
+  self->answer_source = 0;
+  answer_updates (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+set_frame (AlcoveDisplay *self, Frame *frame)
+{
+  Frame *before = frame_painter_get_frame (self->painter);
+  guint width = before != NULL ? frame_get_width (before) : 0;
+  guint height = before != NULL ? frame_get_height (before) : 0;
+  gboolean had = before != NULL;
+
+  frame_painter_set_frame (self->painter, frame);
+  update_geometry (self);
+  if (width != alcove_display_get_guest_width (self))
+    notify (self, PROP_GUEST_WIDTH);
+  if (height != alcove_display_get_guest_height (self))
+    notify (self, PROP_GUEST_HEIGHT);
+  if (had != (frame != NULL))
+    notify (self, PROP_HAS_PICTURE);
+}
+
+static void
+on_frame (AlcoveDisplay *self, Frame *frame)
+{
+  g_debug ("frame %ux%u", frame != NULL ? frame_get_width (frame) : 0,
+           frame != NULL ? frame_get_height (frame) : 0);
+  self->updates++;
+  self->last_update = g_get_monotonic_time ();
+  set_frame (self, frame);
+  if (frame == NULL || self->had_picture)
+    return;
+  self->had_picture = TRUE;
+  g_signal_emit (self, signals[FIRST_PICTURE], 0);
+}
+
+static void
+on_damage (AlcoveDisplay *self, const FrameRect *rect)
+{
+  self->updates++;
+  self->last_update = g_get_monotonic_time ();
+  frame_painter_damage (self->painter, rect);
+  self->unanswered++;
+  if (self->answer_source == 0)
+    self->answer_source = g_timeout_add (ANSWER_MS, on_not_drawn, self);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+}
+
+static void
+on_cursor (AlcoveDisplay *self, const PointerShape *shape)
+{
+  self->cursor_hidden = shape == NULL;
+  if (shape != NULL)
+    {
+      g_clear_pointer (&self->shape.pixels, g_bytes_unref);
+      self->shape = *shape;
+      if (shape->pixels != NULL)
+        g_bytes_ref (shape->pixels);
+    }
+  update_cursor (self);
+}
+
+static void
+alcove_display_snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (widget);
+  const DisplayGeometry *at = &self->geometry;
+  guint64 before = frame_painter_get_stats (self->painter)->frames;
+  GdkTexture *texture = frame_painter_update (self->painter, at->multiple > 0);
+  graphene_rect_t all = GRAPHENE_RECT_INIT (0, 0, (float) gtk_widget_get_width (widget),
+                                            (float) gtk_widget_get_height (widget));
+  graphene_rect_t picture =
+      GRAPHENE_RECT_INIT ((float) at->x, (float) at->y, (float) at->width, (float) at->height);
+
+  gtk_snapshot_append_color (snapshot, &(GdkRGBA){ 0, 0, 0, 1 }, &all);
+  if (texture != NULL && at->guest_width > 0)
+    gtk_snapshot_append_texture (snapshot, texture, &picture);
+  if (frame_painter_get_stats (self->painter)->frames != before)
+    self->last_frame = g_get_monotonic_time ();
+  answer_updates (self);
+}
+
+/* ---- Asking for a size ---- */
+
+static void
+ask_for_size (AlcoveDisplay *self)
+{
+  GtkWidget *widget = GTK_WIDGET (self);
+  int scale = gtk_widget_get_scale_factor (widget);
+  int width = gtk_widget_get_width (widget) * scale,
+      height = gtk_widget_get_height (widget) * scale;
+
+  if (!self->resize_guest || !self->connected || !gtk_widget_get_mapped (widget) || width <= 0 ||
+      height <= 0 || (width == self->asked_width && height == self->asked_height))
+    return;
+  /* Not now: "changed" comes before the next attempt. */
+  if (!display_transport_request_size (self->transport, (guint) width, (guint) height))
+    return;
+  self->asked_width = width;
+  self->asked_height = height;
+}
+
+static gboolean
+on_resize_rests (gpointer data)
+{
+  AlcoveDisplay *self = data;
+
+  self->resize_source = 0;
+  ask_for_size (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+schedule_size (AlcoveDisplay *self)
+{
+  g_clear_handle_id (&self->resize_source, g_source_remove);
+  self->resize_source = g_timeout_add (RESIZE_MS, on_resize_rests, self);
+}
+
+static void
+on_changed (AlcoveDisplay *self)
+{
+  keyboard_input_sync_locks (self->keyboard);
+  schedule_size (self);
+}
+
+/* ---- Connecting ---- */
+
+static void
+set_state (AlcoveDisplay *self, gboolean connecting, gboolean connected)
+{
+  gboolean was_connecting = self->connecting, was_connected = self->connected;
+
+  self->connecting = connecting;
+  self->connected = connected;
+  if (was_connecting != connecting)
+    notify (self, PROP_CONNECTING);
+  if (was_connected != connected)
+    notify (self, PROP_CONNECTED);
+}
+
+/* The last picture stays. */
+static void
+drop_transport (AlcoveDisplay *self)
+{
+  g_autoptr (DisplayTransport) transport = NULL;
+
+  g_clear_handle_id (&self->pending_source, g_source_remove);
+  keyboard_input_set_transport (self->keyboard, NULL);
+  pointer_input_set_transport (self->pointer, NULL);
+  answer_updates (self);
+  transport = g_steal_pointer (&self->transport);
+  if (transport != NULL)
+    {
+      g_signal_handlers_disconnect_by_data (transport, self);
+      display_transport_close (transport);
+    }
+  self->cursor_hidden = FALSE;
+  g_clear_pointer (&self->shape.pixels, g_bytes_unref);
+}
+
+static void
+on_opened (AlcoveDisplay *self)
+{
+  keyboard_input_set_transport (self->keyboard, self->transport);
+  pointer_input_set_transport (self->pointer, self->transport);
+  keyboard_input_sync_locks (self->keyboard);
+  set_state (self, FALSE, TRUE);
+  g_signal_emit (self, signals[CONNECTED], 0);
+  schedule_size (self);
+}
+
+static void
+on_closed (AlcoveDisplay *self, GError *error)
+{
+  g_autoptr (AlcoveDisplay) keep = g_object_ref (self);
+
+  drop_transport (self);
+  update_cursor (self);
+  set_state (self, FALSE, FALSE);
+  g_signal_emit (self, signals[DISCONNECTED], 0, error);
+}
+
+static gboolean
+open_transport (gpointer data)
+{
+  AlcoveDisplay *self = data;
+
+  self->pending_source = 0;
+  display_transport_open (self->transport);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+tell_disconnected (gpointer data)
+{
+  AlcoveDisplay *self = data;
+
+  self->pending_source = 0;
+  g_signal_emit (self, signals[DISCONNECTED], 0, NULL);
+  return G_SOURCE_REMOVE;
 }
 
 void
-alcove_display_fd_request_answer (AlcoveDisplayFdRequest *request, int fd, GError *error)
+alcove_display_connect_transport (AlcoveDisplay *self, DisplayTransport *transport)
 {
-  g_clear_error (&error);
-  if (fd >= 0)
-    g_close (fd, NULL);
-  g_clear_object (&request->cancellable);
-  g_free (request);
+  drop_transport (self);
+  set_frame (self, NULL);
+  self->had_picture = FALSE;
+  self->asked_width = self->asked_height = 0;
+  self->transport = g_object_ref (transport);
+  g_signal_connect_swapped (transport, "opened", G_CALLBACK (on_opened), self);
+  g_signal_connect_swapped (transport, "closed", G_CALLBACK (on_closed), self);
+  g_signal_connect_swapped (transport, "frame", G_CALLBACK (on_frame), self);
+  g_signal_connect_swapped (transport, "damage", G_CALLBACK (on_damage), self);
+  g_signal_connect_swapped (transport, "cursor", G_CALLBACK (on_cursor), self);
+  g_signal_connect_swapped (transport, "changed", G_CALLBACK (on_changed), self);
+  update_cursor (self);
+  set_state (self, TRUE, FALSE);
+  self->pending_source = g_idle_add (open_transport, self);
 }
 
-GCancellable *
-alcove_display_fd_request_get_cancellable (AlcoveDisplayFdRequest *request)
+static void
+ask_provider (FdRequest *request, gpointer data)
 {
-  return request->cancellable;
+  AlcoveDisplay *self = data;
+
+  if (self->provider != NULL)
+    self->provider (request, self->provider_data);
+  else
+    fd_request_answer (request, -1,
+                       g_error_new (G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED,
+                                    "Nobody was named who connects to the machine's screen"));
 }
 
-const char *
-alcove_display_fd_request_get_channel (AlcoveDisplayFdRequest *request)
+void
+alcove_display_connect (AlcoveDisplay *self)
 {
-  return request->channel;
+  g_autoptr (DisplayTransport) transport = NULL;
+
+  g_return_if_fail (ALCOVE_IS_DISPLAY (self));
+  transport = spice_transport_new (ask_provider, self);
+  alcove_display_connect_transport (self, transport);
+}
+
+void
+alcove_display_disconnect (AlcoveDisplay *self)
+{
+  g_return_if_fail (ALCOVE_IS_DISPLAY (self));
+  if (self->transport == NULL)
+    return;
+  drop_transport (self);
+  update_cursor (self);
+  set_state (self, FALSE, FALSE);
+  self->pending_source = g_idle_add (tell_disconnected, self);
 }
 
 void
 alcove_display_set_fd_provider (AlcoveDisplay *self, AlcoveDisplayFdProvider provider,
                                 gpointer data, GDestroyNotify destroy)
 {
+  g_return_if_fail (ALCOVE_IS_DISPLAY (self));
   if (self->provider_destroy != NULL)
     self->provider_destroy (self->provider_data);
   self->provider = provider;
@@ -80,46 +402,280 @@ alcove_display_set_fd_provider (AlcoveDisplay *self, AlcoveDisplayFdProvider pro
 void
 alcove_display_set_path (AlcoveDisplay *self, const char *path)
 {
+  alcove_display_set_fd_provider (self, path_provider_answer, g_strdup (path), g_free);
 }
 
 void
-alcove_display_connect (AlcoveDisplay *self)
+alcove_display_fd_request_answer (AlcoveDisplayFdRequest *request, int fd, GError *error)
 {
+  fd_request_answer (request, fd, error);
 }
 
-void
-alcove_display_disconnect (AlcoveDisplay *self)
+GCancellable *
+alcove_display_fd_request_get_cancellable (AlcoveDisplayFdRequest *request)
 {
+  return fd_request_get_cancellable (request);
 }
+
+const char *
+alcove_display_fd_request_get_channel (AlcoveDisplayFdRequest *request)
+{
+  return fd_request_get_name (request);
+}
+
+/* ---- GtkWidget ---- */
+
+static void
+alcove_display_measure (GtkWidget *widget, GtkOrientation orientation, int for_size, int *minimum,
+                        int *natural, int *minimum_baseline, int *natural_baseline)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (widget);
+  gboolean horizontal = orientation == GTK_ORIENTATION_HORIZONTAL;
+  guint guest =
+      horizontal ? alcove_display_get_guest_width (self) : alcove_display_get_guest_height (self);
+
+  *minimum = 64;
+  *natural = horizontal ? 640 : 480;
+  if (guest > 0)
+    *natural = MAX ((int) guest / gtk_widget_get_scale_factor (widget), *minimum);
+  *minimum_baseline = *natural_baseline = -1;
+}
+
+static void
+alcove_display_size_allocate (GtkWidget *widget, int width, int height, int baseline)
+{
+  update_geometry (ALCOVE_DISPLAY (widget));
+  schedule_size (ALCOVE_DISPLAY (widget));
+}
+
+static void
+on_scale_factor (AlcoveDisplay *self)
+{
+  update_geometry (self);
+  schedule_size (self);
+}
+
+static void
+alcove_display_realize (GtkWidget *widget)
+{
+  GTK_WIDGET_CLASS (alcove_display_parent_class)->realize (widget);
+  frame_painter_set_surface (ALCOVE_DISPLAY (widget)->painter,
+                             gtk_native_get_surface (gtk_widget_get_native (widget)));
+}
+
+static void
+alcove_display_unrealize (GtkWidget *widget)
+{
+  frame_painter_set_surface (ALCOVE_DISPLAY (widget)->painter, NULL);
+  GTK_WIDGET_CLASS (alcove_display_parent_class)->unrealize (widget);
+}
+
+static void
+alcove_display_unmap (GtkWidget *widget)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (widget);
+
+  keyboard_input_release_all (self->keyboard);
+  pointer_input_release_all (self->pointer);
+  GTK_WIDGET_CLASS (alcove_display_parent_class)->unmap (widget);
+  answer_updates (self);
+}
+
+/* ---- GObject ---- */
+
+static void
+alcove_display_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (object);
+
+  switch (id)
+    {
+    case PROP_CONNECTED:
+      g_value_set_boolean (value, self->connected);
+      break;
+    case PROP_CONNECTING:
+      g_value_set_boolean (value, self->connecting);
+      break;
+    case PROP_HAS_PICTURE:
+      g_value_set_boolean (value, alcove_display_has_picture (self));
+      break;
+    case PROP_GUEST_WIDTH:
+      g_value_set_uint (value, alcove_display_get_guest_width (self));
+      break;
+    case PROP_GUEST_HEIGHT:
+      g_value_set_uint (value, alcove_display_get_guest_height (self));
+      break;
+    case PROP_RESIZE_GUEST:
+      g_value_set_boolean (value, self->resize_guest);
+      break;
+    case PROP_CAPTURE_KEYBOARD:
+      g_value_set_boolean (value, self->capture_keyboard);
+      break;
+    case PROP_KEYBOARD_CAPTURED:
+      g_value_set_boolean (value, alcove_display_is_keyboard_captured (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+    }
+}
+
+static void
+alcove_display_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (object);
+
+  if (id == PROP_RESIZE_GUEST)
+    alcove_display_set_resize_guest (self, g_value_get_boolean (value));
+  else if (id == PROP_CAPTURE_KEYBOARD)
+    alcove_display_set_capture_keyboard (self, g_value_get_boolean (value));
+  else
+    G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+}
+
+static void
+alcove_display_dispose (GObject *object)
+{
+  AlcoveDisplay *self = ALCOVE_DISPLAY (object);
+
+  if (self->keyboard != NULL)
+    drop_transport (self);
+  g_clear_handle_id (&self->resize_source, g_source_remove);
+  g_clear_pointer (&self->keyboard, keyboard_input_free);
+  g_clear_pointer (&self->pointer, pointer_input_free);
+  alcove_display_set_fd_provider (self, NULL, NULL, NULL);
+  G_OBJECT_CLASS (alcove_display_parent_class)->dispose (object);
+}
+
+static void
+alcove_display_finalize (GObject *object)
+{
+  frame_painter_free (ALCOVE_DISPLAY (object)->painter);
+  G_OBJECT_CLASS (alcove_display_parent_class)->finalize (object);
+}
+
+static void
+install_properties (GObjectClass *klass)
+{
+  const GParamFlags readable = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
+  const GParamFlags writable = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  properties[PROP_CONNECTED] = g_param_spec_boolean ("connected", NULL, NULL, FALSE, readable);
+  properties[PROP_CONNECTING] = g_param_spec_boolean ("connecting", NULL, NULL, FALSE, readable);
+  properties[PROP_HAS_PICTURE] = g_param_spec_boolean ("has-picture", NULL, NULL, FALSE, readable);
+  properties[PROP_GUEST_WIDTH] =
+      g_param_spec_uint ("guest-width", NULL, NULL, 0, FRAME_MAX_SIDE, 0, readable);
+  properties[PROP_GUEST_HEIGHT] =
+      g_param_spec_uint ("guest-height", NULL, NULL, 0, FRAME_MAX_SIDE, 0, readable);
+  properties[PROP_RESIZE_GUEST] = g_param_spec_boolean ("resize-guest", NULL, NULL, TRUE, writable);
+  properties[PROP_CAPTURE_KEYBOARD] =
+      g_param_spec_boolean ("capture-keyboard", NULL, NULL, FALSE, writable);
+  properties[PROP_KEYBOARD_CAPTURED] =
+      g_param_spec_boolean ("keyboard-captured", NULL, NULL, FALSE, readable);
+  g_object_class_install_properties (klass, N_PROPS, properties);
+}
+
+static void
+alcove_display_class_init (AlcoveDisplayClass *klass)
+{
+  GObjectClass *object = G_OBJECT_CLASS (klass);
+  GtkWidgetClass *widget = GTK_WIDGET_CLASS (klass);
+
+  object->get_property = alcove_display_get_property;
+  object->set_property = alcove_display_set_property;
+  object->dispose = alcove_display_dispose;
+  object->finalize = alcove_display_finalize;
+  widget->measure = alcove_display_measure;
+  widget->size_allocate = alcove_display_size_allocate;
+  widget->snapshot = alcove_display_snapshot;
+  widget->realize = alcove_display_realize;
+  widget->unrealize = alcove_display_unrealize;
+  widget->unmap = alcove_display_unmap;
+  install_properties (object);
+  signals[CONNECTED] = g_signal_new ("connected", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0, NULL,
+                                     NULL, NULL, G_TYPE_NONE, 0);
+  signals[DISCONNECTED] = g_signal_new ("disconnected", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0,
+                                        NULL, NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+  signals[FIRST_PICTURE] = g_signal_new ("first-picture", ALCOVE_TYPE_DISPLAY, G_SIGNAL_RUN_LAST, 0,
+                                         NULL, NULL, NULL, G_TYPE_NONE, 0);
+  gtk_widget_class_set_css_name (widget, "alcove-display");
+  gtk_widget_class_set_accessible_role (widget, GTK_ACCESSIBLE_ROLE_IMG);
+}
+
+static void
+on_captured_changed (gpointer data)
+{
+  notify (data, PROP_KEYBOARD_CAPTURED);
+}
+
+static void
+on_clicked (gpointer data)
+{
+  keyboard_input_recapture (((AlcoveDisplay *) data)->keyboard);
+}
+
+static void
+alcove_display_init (AlcoveDisplay *self)
+{
+  GtkWidget *widget = GTK_WIDGET (self);
+
+  self->resize_guest = TRUE;
+  self->painter = frame_painter_new ();
+  self->keyboard = keyboard_input_new (widget, on_captured_changed, self);
+  self->pointer = pointer_input_new (widget, on_clicked, self);
+  gtk_widget_set_focusable (widget, TRUE);
+  gtk_widget_set_hexpand (widget, TRUE);
+  gtk_widget_set_vexpand (widget, TRUE);
+  gtk_widget_set_overflow (widget, GTK_OVERFLOW_HIDDEN);
+  g_signal_connect (self, "notify::scale-factor", G_CALLBACK (on_scale_factor), NULL);
+}
+
+GtkWidget *
+alcove_display_new (void)
+{
+  return g_object_new (ALCOVE_TYPE_DISPLAY, NULL);
+}
+
+/* ---- What else the header promises ---- */
 
 gboolean
 alcove_display_is_connected (AlcoveDisplay *self)
 {
-  return FALSE;
+  return self->connected;
 }
 
 gboolean
 alcove_display_has_picture (AlcoveDisplay *self)
 {
-  return FALSE;
+  return frame_painter_get_frame (self->painter) != NULL;
 }
 
 guint
 alcove_display_get_guest_width (AlcoveDisplay *self)
 {
-  return 0;
+  Frame *frame = frame_painter_get_frame (self->painter);
+
+  return frame != NULL ? frame_get_width (frame) : 0;
 }
 
 guint
 alcove_display_get_guest_height (AlcoveDisplay *self)
 {
-  return 0;
+  Frame *frame = frame_painter_get_frame (self->painter);
+
+  return frame != NULL ? frame_get_height (frame) : 0;
 }
 
 GdkTexture *
 alcove_display_dup_texture (AlcoveDisplay *self)
 {
-  return NULL;
+  Frame *frame = frame_painter_get_frame (self->painter);
+  g_autoptr (GBytes) pixels = NULL;
+
+  if (frame == NULL)
+    return NULL;
+  pixels = frame_read (frame);
+  return gdk_memory_texture_new ((int) frame_get_width (frame), (int) frame_get_height (frame),
+                                 GDK_MEMORY_B8G8R8A8, pixels, (gsize) frame_get_width (frame) * 4);
 }
 
 void
@@ -127,19 +683,25 @@ alcove_display_save_png_async (AlcoveDisplay *self, const char *path, guint max_
                                GCancellable *cancellable, GAsyncReadyCallback callback,
                                gpointer data)
 {
-  g_task_report_new_error (self, callback, data, NULL, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-                           "There is no picture to save");
+  Frame *frame = frame_painter_get_frame (self->painter);
+
+  if (frame != NULL)
+    frame_png_save_async (frame, path, max_size, G_OBJECT (self), cancellable, callback, data);
+  else
+    g_task_report_new_error (self, callback, data, alcove_display_save_png_async, G_IO_ERROR,
+                             G_IO_ERROR_NOT_FOUND, "There is no picture to save to %s", path);
 }
 
 gboolean
 alcove_display_save_png_finish (AlcoveDisplay *self, GAsyncResult *result, GError **error)
 {
-  return g_task_propagate_boolean (G_TASK (result), error);
+  return frame_png_save_finish (result, error);
 }
 
 void
 alcove_display_send_keys (AlcoveDisplay *self, const guint *keyvals, gsize n_keyvals)
 {
+  keyboard_input_send (self->keyboard, keyvals, n_keyvals);
 }
 
 gboolean
@@ -151,7 +713,11 @@ alcove_display_get_resize_guest (AlcoveDisplay *self)
 void
 alcove_display_set_resize_guest (AlcoveDisplay *self, gboolean resize_guest)
 {
-  self->resize_guest = resize_guest;
+  if (self->resize_guest == !!resize_guest)
+    return;
+  self->resize_guest = !!resize_guest;
+  schedule_size (self);
+  notify (self, PROP_RESIZE_GUEST);
 }
 
 gboolean
@@ -163,17 +729,33 @@ alcove_display_get_capture_keyboard (AlcoveDisplay *self)
 void
 alcove_display_set_capture_keyboard (AlcoveDisplay *self, gboolean capture_keyboard)
 {
-  self->capture_keyboard = capture_keyboard;
+  if (self->capture_keyboard == !!capture_keyboard)
+    return;
+  self->capture_keyboard = !!capture_keyboard;
+  keyboard_input_set_capture (self->keyboard, self->capture_keyboard);
+  notify (self, PROP_CAPTURE_KEYBOARD);
 }
 
 gboolean
 alcove_display_is_keyboard_captured (AlcoveDisplay *self)
 {
-  return FALSE;
+  return self->keyboard != NULL && keyboard_input_is_captured (self->keyboard);
 }
 
 void
 alcove_display_get_stats (AlcoveDisplay *self, AlcoveDisplayStats *stats)
 {
-  *stats = (AlcoveDisplayStats){ 0 };
+  const FramePainterStats *painter = frame_painter_get_stats (self->painter);
+  Frame *frame = frame_painter_get_frame (self->painter);
+
+  *stats = (AlcoveDisplayStats){
+    .updates = self->updates,
+    .frames = painter->frames,
+    .uploaded_bytes = painter->uploaded_bytes,
+    .full_uploads = painter->full_uploads,
+    .last_update = self->last_update,
+    .last_frame = self->last_frame,
+    .gl = frame_painter_uses_gl (self->painter),
+    .shared_memory = frame != NULL && frame_is_shared (frame),
+  };
 }
