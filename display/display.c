@@ -32,8 +32,7 @@ struct _AlcoveDisplay
 
   DisplayTransport *transport;
   gboolean connecting, connected, had_picture;
-  guint
-      pending_source; /* an idle: the transport is to be opened, or "disconnected" to be emitted */
+  guint pending_source; /* the transport is to be opened, or "disconnected" to be emitted */
 
   FramePainter *painter;
   DisplayGeometry geometry;
@@ -349,7 +348,7 @@ alcove_display_connect_transport (AlcoveDisplay *self, DisplayTransport *transpo
   g_signal_connect_swapped (transport, "changed", G_CALLBACK (on_changed), self);
   update_cursor (self);
   set_state (self, TRUE, FALSE);
-  self->pending_source = g_idle_add (open_transport, self);
+  self->pending_source = g_idle_add_full (G_PRIORITY_DEFAULT, open_transport, self, NULL);
 }
 
 static void
@@ -384,7 +383,7 @@ alcove_display_disconnect (AlcoveDisplay *self)
   drop_transport (self);
   update_cursor (self);
   set_state (self, FALSE, FALSE);
-  self->pending_source = g_idle_add (tell_disconnected, self);
+  self->pending_source = g_idle_add_full (G_PRIORITY_DEFAULT, tell_disconnected, self, NULL);
 }
 
 void

@@ -1,0 +1,184 @@
+#include "cli/cli-command.h"
+
+#include <unistd.h>
+#include "gallery/gallery-catalog.h"
+#include "gallery/gallery-install.h"
+
+typedef struct InstallOptions
+{
+  char *name;
+  int cpus;
+  char *memory;
+  char *disk;
+  gboolean start;
+  gboolean json;
+} InstallOptions;
+
+static void
+install_options_clear (InstallOptions *options)
+{
+  g_clear_pointer (&options->name, g_free);
+  g_clear_pointer (&options->memory, g_free);
+  g_clear_pointer (&options->disk, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InstallOptions, install_options_clear)
+
+/* FALSE: told on stderr. */
+static gboolean
+apply_options (GalleryInstall *install, const InstallOptions *options)
+{
+  guint64 bytes;
+
+  if (options->name != NULL)
+    gallery_install_set_machine_name (install, options->name);
+  if (options->cpus != 0)
+    {
+      if (options->cpus < 1 || options->cpus > MACHINE_CPUS_MAX)
+        {
+          cli_fail_text ("--cpus %d: 1 to %d are allowed", options->cpus, MACHINE_CPUS_MAX);
+          return FALSE;
+        }
+      gallery_install_set_cpus (install, options->cpus);
+    }
+  if (options->memory != NULL)
+    {
+      if (!cli_parse_size (options->memory, &bytes) || bytes < MACHINE_MEMORY_MIN ||
+          bytes > MACHINE_MEMORY_MAX)
+        {
+          cli_fail_text ("--memory %s: 64M to 256G are allowed", options->memory);
+          return FALSE;
+        }
+      gallery_install_set_memory (install, bytes);
+    }
+  if (options->disk != NULL)
+    {
+      if (!cli_parse_size (options->disk, &bytes))
+        {
+          cli_fail_text ("--disk %s: a size like 20G is needed", options->disk);
+          return FALSE;
+        }
+      gallery_install_set_disk_size (install, bytes);
+    }
+  return TRUE;
+}
+
+static void
+on_progress (GalleryInstall *install)
+{
+  g_autofree char *status = gallery_install_dup_status (install);
+
+  if (isatty (STDERR_FILENO))
+    g_printerr ("\r\033[K%s", status);
+}
+
+static void
+on_stage (GalleryInstall *install)
+{
+  g_autofree char *status = gallery_install_dup_status (install);
+
+  g_printerr (isatty (STDERR_FILENO) ? "\r\033[K%s" : "%s\n", status);
+}
+
+static void
+print_result (GalleryInstall *install, AlcoveMachine *machine, const InstallOptions *options,
+              double start_seconds)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+  if (!options->json)
+    {
+      g_print ("“%s” is %s\n", alcove_machine_get_name (machine),
+               options->start ? "running" : "ready");
+      return;
+    }
+  json_builder_begin_object (builder);
+  cli_add_string (builder, "id", alcove_machine_get_id (machine));
+  cli_add_string (builder, "name", alcove_machine_get_name (machine));
+  cli_add_string (builder, "folder", alcove_machine_get_folder (machine));
+  json_builder_set_member_name (builder, "seconds");
+  json_builder_begin_object (builder);
+  for (GalleryStage stage = GALLERY_STAGE_DOWNLOAD; stage < GALLERY_STAGE_DONE; stage++)
+    {
+      json_builder_set_member_name (builder, gallery_stage_to_string (stage));
+      json_builder_add_double_value (builder, gallery_install_get_stage_seconds (install, stage));
+    }
+  if (options->start)
+    {
+      json_builder_set_member_name (builder, "start");
+      json_builder_add_double_value (builder, start_seconds);
+    }
+  json_builder_end_object (builder);
+  json_builder_end_object (builder);
+  cli_print_json (builder);
+}
+
+static int
+install_entry (GalleryEntry *entry, const InstallOptions *options)
+{
+  g_autoptr (MachineStore) store = cli_open_store ();
+  g_autoptr (GalleryCache) cache = gallery_cache_new (NULL);
+  g_autoptr (GalleryInstall) install = NULL;
+  g_autoptr (AlcoveMachine) machine = NULL;
+  g_autoptr (GCancellable) cancellable = cli_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  g_auto (CliWait) wait = CLI_WAIT_INIT;
+  g_auto (CliWait) wait_start = CLI_WAIT_INIT;
+  gint64 began;
+
+  if (store == NULL)
+    return CLI_EXIT_FAILED;
+  install = gallery_install_new (entry, store, cache);
+  if (!apply_options (install, options))
+    return CLI_EXIT_USAGE;
+  if (!options->json)
+    {
+      g_signal_connect (install, "notify::stage", G_CALLBACK (on_stage), NULL);
+      g_signal_connect (install, "notify::bytes-done", G_CALLBACK (on_progress), NULL);
+    }
+  gallery_install_run_async (install, cancellable, cli_wait_callback, &wait);
+  machine = gallery_install_run_finish (install, cli_wait_for (&wait), &error);
+  if (!options->json && isatty (STDERR_FILENO))
+    g_printerr ("\n");
+  if (machine == NULL)
+    return cli_fail (error);
+  began = g_get_monotonic_time ();
+  if (options->start)
+    {
+      alcove_machine_start_async (machine, cancellable, cli_wait_callback, &wait_start);
+      if (!alcove_machine_start_finish (machine, cli_wait_for (&wait_start), &error))
+        return cli_fail (error);
+    }
+  print_result (install, machine, options,
+                (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC);
+  return CLI_EXIT_DONE;
+}
+
+int
+cli_install_run (int argc, char **argv)
+{
+  g_auto (InstallOptions) options = { NULL };
+  const GOptionEntry entries[] = {
+    { "name", 0, 0, G_OPTION_ARG_STRING, &options.name, "What to call the machine", "NAME" },
+    { "cpus", 0, 0, G_OPTION_ARG_INT, &options.cpus, "Processors", "N" },
+    { "memory", 0, 0, G_OPTION_ARG_STRING, &options.memory, "Memory, like 2G", "SIZE" },
+    { "disk", 0, 0, G_OPTION_ARG_STRING, &options.disk, "Size of the disk, like 20G", "SIZE" },
+    { "start", 0, 0, G_OPTION_ARG_NONE, &options.start, "Start it when it is made", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &options.json,
+      "Print the machine and the seconds of each stage as JSON", NULL },
+    { NULL },
+  };
+  g_autoptr (GalleryCatalog) catalog = NULL;
+  GalleryEntry *entry;
+
+  if (!cli_parse (&argc, &argv, "ENTRY",
+                  "Download, verify and unpack a system of the gallery and make a machine of it.\n"
+                  "A download that was broken off goes on where it was.",
+                  entries, 1, 1))
+    return CLI_EXIT_USAGE;
+  catalog = gallery_catalog_new_default ();
+  entry = gallery_catalog_find (catalog, argv[1]);
+  if (entry == NULL)
+    return cli_fail_text ("there is no system “%s”; “alcove gallery” lists the %u there are",
+                          argv[1], g_list_model_get_n_items (G_LIST_MODEL (catalog)));
+  return install_entry (entry, &options);
+}
