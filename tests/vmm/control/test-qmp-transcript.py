@@ -16,13 +16,15 @@ import tempfile
 import time
 
 QEMU = "qemu-system-x86_64"
-SILENCE = 0.3  # an event comes within so long after the reply of the command that caused it
+LIMIT = 60  # seconds for what must come; nothing is waited for that need not come
 # Said after each line: when its answer is there, so is the line's.
 MARK = '{"execute":"query-name","id":"the mark"}'
-CAUSES = ("stop", "cont", "system_reset", "system_powerdown")
+# Has no answer; one that came all the same would be counted to the next line's.
 UNFINISHED = '{"execute":"query-name"'
+QUIT = '{"execute":"quit","id":["last"]}'
+REPLY_OF_QUIT = {"return": {}, "id": ["last"]}
 
-# Each is sent as it stands, "FD:" in front hands a descriptor over with it.
+# Each is sent as it stands; "FD:" in front hands a descriptor over with it, "STOP:" and the like await that event too.
 BEFORE = [
     '{"execute":"query-status"}',
     '{"execute":"nope","id":1}',
@@ -61,20 +63,21 @@ AFTER = [
     'FD:{"execute":"getfd","arguments":{"fdname":"b"}}',
     '{"execute":"add_client","arguments":{"protocol":"foo","fdname":"b"}}',
     '{"execute":"closefd","arguments":{"fdname":"b"}}',
-    '{"execute":"stop"}', '{"execute":"stop"}', '{"execute":"query-status"}', '{"execute":"cont"}', '{"execute":"cont"}',
-    '{"execute":"system_reset"}', '{"execute":"system_powerdown"}',
+    'STOP:{"execute":"stop"}', '{"execute":"stop"}', '{"execute":"query-status"}', 'RESUME:{"execute":"cont"}', '{"execute":"cont"}',
+    'RESET:{"execute":"system_reset"}', 'POWERDOWN:{"execute":"system_powerdown"}',
     UNFINISHED, "}", '{"execute":"query-name"}{"execute":"query-name","id":1}\r\n\t{"execute":"query-name","id":2}',
     '{"execute" "stop"}', '{"execute":stop}', '{"execute":"stop",}', "}\n", "]\n",
     '{"execute":"st\\u00e9\\ud83d\\ude00p","id":"\\"\\\\\\u00e9"}',
     '{"execute":"stop","execute-not":"x"}',
-    '{"execute":"quit","id":["last"]}',
+    QUIT,
 ]
+EVENTS = ("STOP", "RESUME", "RESET", "POWERDOWN")
 
 
 class Peer:
     def __init__(self, command, path):
         self.process = subprocess.Popen(command)
-        end = time.monotonic() + 20
+        end = time.monotonic() + LIMIT
         while True:
             self.socket = socket.socket(socket.AF_UNIX)
             try:
@@ -86,15 +89,17 @@ class Peer:
                     raise SystemExit(f"{command[0]} does not answer on {path}")
                 time.sleep(0.02)
 
-    def hear(self, until, seconds):
-        """All that is said until a line has until in it, or seconds have passed, or the other end closes."""
+    def hear(self, *words):
+        """All that is said until each word was said, or the other end closes, which without a word is what is awaited."""
         heard = b""
-        end = time.monotonic() + seconds
-        while not (until and until in heard and heard.endswith(b"\n")):
+        end = time.monotonic() + LIMIT
+        while not (words and all(word.encode() in heard for word in words) and heard.endswith(b"\n")):
             self.socket.settimeout(max(end - time.monotonic(), 0.001))
             try:
                 piece = self.socket.recv(65536)
-            except (TimeoutError, ConnectionResetError):
+            except TimeoutError:
+                raise SystemExit(f"{self.process.args[0]}: not all of {words} within {LIMIT} s, only {heard}")
+            except ConnectionResetError:
                 break
             if not piece:
                 break
@@ -103,17 +108,16 @@ class Peer:
 
     def ask(self, line):
         if line is None:
-            return self.hear(b"}", 10)
-        self.say(line)
+            return self.hear('"QMP"')
+        event, _, rest = line.partition(":")
+        awaited = [f'"{event}"'] if event in EVENTS else []
+        self.say(rest if awaited else line)
         if line == UNFINISHED:
-            return self.hear(None, SILENCE)
-        if '"quit"' in line:
-            return self.hear(None, 20)  # reply and event, in either order, then it closes
+            return b""
+        if line == QUIT:
+            return self.hear()
         self.say(MARK)
-        heard = self.hear(b'"the mark"', 10)
-        if any(f'"{word}"' in line for word in CAUSES):
-            heard += self.hear(None, SILENCE)
-        return heard
+        return self.hear('"the mark"', *awaited)
 
     def say(self, line):
         if line.startswith("FD:"):
@@ -140,7 +144,11 @@ def normalise(value):
         description = line.get("error", {}).get("desc", "")
         if description.startswith("JSON parse error,"):
             line["error"]["desc"] = "JSON parse error,"
-    return sorted(lines, key=lambda line: json.dumps(line, sort_keys=True))
+    return sorted(lines, key=as_text)
+
+
+def as_text(line):
+    return json.dumps(line, sort_keys=True)
 
 
 def compare(ours, theirs):
@@ -148,10 +156,14 @@ def compare(ours, theirs):
     lines = [None] + BEFORE + AFTER
     for line in lines:
         heard = [normalise(peer.ask(line)) for peer in (ours, theirs)]
+        if line == QUIT and REPLY_OF_QUIT not in heard[1]:
+            # QEMU may end before its reply is written; ours says both, always.
+            heard[1].append(REPLY_OF_QUIT)
+            heard[1].sort(key=as_text)
         if heard[0] != heard[1] or (not heard[0] and line != UNFINISHED):
             differences += 1
             print(f"said:   {line}\nours:   {json.dumps(heard[0])}\nQEMU's: {json.dumps(heard[1])}")
-    statuses = [peer.process.wait(20) for peer in (ours, theirs)]
+    statuses = [peer.process.wait(LIMIT) for peer in (ours, theirs)]
     if statuses != [0, 0]:
         differences += 1
         print(f"exit statuses {statuses}")
