@@ -44,7 +44,7 @@ class Check:
     def suite(self, build, suite, jobs, env=None):
         log = f"check-{suite}"
         status = self.run("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--logbase", log,
-                          "--num-processes", jobs, "--suite", suite, env=env)
+                          "--num-processes", jobs, "--timeout-multiplier", 3, "--suite", suite, env=env)
         results = build / "meson-logs" / f"{log}.json"
         if not results.exists():
             # meson writes no log when a suite has no test at all.
