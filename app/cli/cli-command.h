@@ -17,6 +17,7 @@ int cli_start_run (int argc, char **argv);
 int cli_stop_run (int argc, char **argv);
 int cli_force_off_run (int argc, char **argv);
 int cli_rename_run (int argc, char **argv);
+int cli_set_run (int argc, char **argv);
 int cli_delete_run (int argc, char **argv);
 int cli_help_run (int argc, char **argv);
 int cli_version_run (int argc, char **argv);

@@ -80,17 +80,24 @@ on_stage (GalleryInstall *install)
 }
 
 static void
-print_result (GalleryInstall *install, AlcoveMachine *machine, const InstallOptions *options,
-              double start_seconds)
+print_for_people (GalleryInstall *install, AlcoveMachine *machine, const InstallOptions *options,
+                  double start_seconds)
+{
+  g_print ("“%s” is %s:", alcove_machine_get_name (machine), options->start ? "running" : "ready");
+  for (GalleryStage stage = GALLERY_STAGE_DOWNLOAD; stage < GALLERY_STAGE_DONE; stage++)
+    g_print ("%s %s %.1f s", stage > GALLERY_STAGE_DOWNLOAD ? "," : "",
+             gallery_stage_to_string (stage), gallery_install_get_stage_seconds (install, stage));
+  if (options->start)
+    g_print (", start %.1f s", start_seconds);
+  g_print ("\n");
+}
+
+static void
+print_json (GalleryInstall *install, AlcoveMachine *machine, const InstallOptions *options,
+            double start_seconds)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
 
-  if (!options->json)
-    {
-      g_print ("“%s” is %s\n", alcove_machine_get_name (machine),
-               options->start ? "running" : "ready");
-      return;
-    }
   json_builder_begin_object (builder);
   cli_add_string (builder, "id", alcove_machine_get_id (machine));
   cli_add_string (builder, "name", alcove_machine_get_name (machine));
@@ -123,6 +130,7 @@ install_entry (GalleryEntry *entry, const InstallOptions *options)
   g_autoptr (GError) error = NULL;
   g_auto (CliWait) wait = CLI_WAIT_INIT;
   g_auto (CliWait) wait_start = CLI_WAIT_INIT;
+  double start_seconds;
   gint64 began;
 
   if (store == NULL)
@@ -148,8 +156,8 @@ install_entry (GalleryEntry *entry, const InstallOptions *options)
       if (!alcove_machine_start_finish (machine, cli_wait_for (&wait_start), &error))
         return cli_fail (error);
     }
-  print_result (install, machine, options,
-                (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC);
+  start_seconds = (double) (g_get_monotonic_time () - began) / G_USEC_PER_SEC;
+  (options->json ? print_json : print_for_people) (install, machine, options, start_seconds);
   return CLI_EXIT_DONE;
 }
 

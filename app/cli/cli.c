@@ -24,6 +24,9 @@ static const CliCommand commands[] = {
     "[MACHINE] [--start] [--gallery] [--screenshot FILE] [--wait-picture] [--timeout SECONDS] "
     "[--exit-after] [--size WIDTHxHEIGHT]",
     "Open the window", NULL },
+  { "set",
+    "MACHINE [--cpus N] [--memory SIZE] [--network user|none] [--serial FILE] [--cmdline WORDS]",
+    "Change a machine's settings", cli_set_run },
   { "rename", "MACHINE NAME", "Give a machine another name", cli_rename_run },
   { "delete", "MACHINE --yes", "Delete a machine and its disks for good", cli_delete_run },
   { "help", "[COMMAND]", "This list, or one command's options", cli_help_run },

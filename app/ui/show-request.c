@@ -111,13 +111,12 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
 static gboolean
 step_running (ShowRequest *self)
 {
-  MachineState state = alcove_machine_get_state (self->machine);
-  gboolean emulated =
-      alcove_machine_get_accelerator (self->machine) == MACHINE_ACCELERATOR_EMULATED;
+  MachineState state;
   JsonBuilder *builder;
 
   if (!self->show->start && !self->show->wait_picture)
     return TRUE;
+  state = alcove_machine_get_state (self->machine);
   if (self->show->start && !self->started &&
       (state == MACHINE_STATE_STOPPED || state == MACHINE_STATE_CRASHED))
     {
@@ -130,7 +129,10 @@ step_running (ShowRequest *self)
     return FALSE;
   builder = stage_new (self, "running");
   json_builder_set_member_name (builder, "accelerator");
-  json_builder_add_string_value (builder, emulated ? "emulated" : "kvm");
+  json_builder_add_string_value (builder, alcove_machine_get_accelerator (self->machine) ==
+                                                  MACHINE_ACCELERATOR_EMULATED
+                                              ? "emulated"
+                                              : "kvm");
   stage_print (self, builder);
   return TRUE;
 }
