@@ -304,7 +304,7 @@ on_opened (AlcoveDisplay *self)
 static void
 on_closed (AlcoveDisplay *self, GError *error)
 {
-  g_autoptr (AlcoveDisplay) keep = g_object_ref (self);
+  g_autoptr (AlcoveDisplay) keep G_GNUC_UNUSED = g_object_ref (self);
 
   drop_transport (self);
   update_cursor (self);

@@ -66,7 +66,7 @@ drop_session (SpiceTransport *self)
 static void
 end (SpiceTransport *self, GError *error)
 {
-  g_autoptr (SpiceTransport) keep = g_object_ref (self);
+  g_autoptr (SpiceTransport) keep G_GNUC_UNUSED = g_object_ref (self);
 
   g_debug ("closed: %s", error != NULL ? error->message : "as asked");
   drop_session (self);

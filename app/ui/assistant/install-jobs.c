@@ -98,7 +98,7 @@ take_out (InstallJobs *self, InstallJob *job)
 static void
 on_state (InstallJob *job, GParamSpec *pspec, InstallJobs *self)
 {
-  g_autoptr (InstallJob) held = g_object_ref (job);
+  g_autoptr (InstallJob) held G_GNUC_UNUSED = g_object_ref (job);
 
   if (install_job_get_state (job) != INSTALL_JOB_DONE)
     return;
@@ -162,7 +162,7 @@ on_given_up (InstallJob *job, GParamSpec *pspec, InstallJobs *self)
 void
 install_jobs_give_up (InstallJobs *self, InstallJob *job)
 {
-  g_autoptr (InstallJob) held = g_object_ref (job);
+  g_autoptr (InstallJob) held G_GNUC_UNUSED = g_object_ref (job);
 
   take_out (self, job);
   g_signal_connect_object (job, "notify::state", G_CALLBACK (on_given_up), self, 0);
