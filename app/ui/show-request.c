@@ -67,7 +67,7 @@ stage_new (ShowRequest *self, const char *stage)
 static void
 stage_print (ShowRequest *self, JsonBuilder *builder)
 {
-  g_autoptr (JsonBuilder) held = builder;
+  g_autoptr (JsonBuilder) held G_GNUC_UNUSED = builder;
   g_autoptr (JsonNode) root = NULL;
   g_autofree char *text = NULL;
 
