@@ -2,7 +2,7 @@
 BUILD ?= build
 MESON_FLAGS ?=
 
-.PHONY: all packages check
+.PHONY: all packages check demo
 
 all: packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -15,3 +15,14 @@ $(BUILD)/build.ninja: | packages
 
 check: all
 	@python3 tests/check/check.py $(BUILD)
+
+# With a display the window stays open; without one a virtual display is started. NESTED=1: on real KVM in the appliance.
+DEMO = python3 tests/demo/demo.py $(BUILD)
+demo: all
+ifdef NESTED
+	@tests/nested/appliance --timeout 1200 -- tests/ui/with-display $(DEMO) --nested
+else ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
+	@$(DEMO) --leave-window
+else
+	@tests/ui/with-display $(DEMO)
+endif

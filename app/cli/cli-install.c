@@ -10,6 +10,7 @@ typedef struct InstallOptions
   int cpus;
   char *memory;
   char *disk;
+  char *network;
   gboolean start;
   gboolean json;
 } InstallOptions;
@@ -20,6 +21,7 @@ install_options_clear (InstallOptions *options)
   g_clear_pointer (&options->name, g_free);
   g_clear_pointer (&options->memory, g_free);
   g_clear_pointer (&options->disk, g_free);
+  g_clear_pointer (&options->network, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InstallOptions, install_options_clear)
 
@@ -58,6 +60,18 @@ apply_options (GalleryInstall *install, const InstallOptions *options)
           return FALSE;
         }
       gallery_install_set_disk_size (install, bytes);
+    }
+  if (options->network != NULL)
+    {
+      g_autoptr (GEnumClass) words = g_type_class_ref (MACHINE_TYPE_NETWORK);
+      const GEnumValue *word = g_enum_get_value_by_nick (words, options->network);
+
+      if (word == NULL)
+        {
+          cli_fail_text ("--network %s: user or none is needed", options->network);
+          return FALSE;
+        }
+      gallery_install_set_network (install, word->value);
     }
   return TRUE;
 }
@@ -170,6 +184,8 @@ cli_install_run (int argc, char **argv)
     { "cpus", 0, 0, G_OPTION_ARG_INT, &options.cpus, "Processors", "N" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &options.memory, "Memory, like 2G", "SIZE" },
     { "disk", 0, 0, G_OPTION_ARG_STRING, &options.disk, "Size of the disk, like 20G", "SIZE" },
+    { "network", 0, 0, G_OPTION_ARG_STRING, &options.network,
+      "What it is connected to: user or none", "NETWORK" },
     { "start", 0, 0, G_OPTION_ARG_NONE, &options.start, "Start it when it is made", NULL },
     { "json", 0, 0, G_OPTION_ARG_NONE, &options.json,
       "Print the machine and the seconds of each stage as JSON", NULL },

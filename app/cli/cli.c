@@ -14,7 +14,9 @@ typedef struct CliCommand
 static const CliCommand commands[] = {
   { "list", "[--json]", "The machines of the library and their state", cli_list_run },
   { "gallery", "[list] [WORD...] [--json]", "The systems that can be installed", cli_gallery_run },
-  { "install", "ENTRY [--name NAME] [--cpus N] [--memory SIZE] [--disk SIZE] [--start] [--json]",
+  { "install",
+    "ENTRY [--name NAME] [--cpus N] [--memory SIZE] [--disk SIZE] [--network user|none] [--start] "
+    "[--json]",
     "Make a machine of a system of the gallery", cli_install_run },
   { "create", "ENTRY ...", "The same as install", cli_install_run },
   { "start", "MACHINE [--json]", "Start a machine, without a window", cli_start_run },

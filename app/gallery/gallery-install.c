@@ -62,6 +62,7 @@ struct _GalleryInstall
   guint cpus;
   guint64 memory;
   guint64 disk_size;
+  MachineNetwork network;
   char *user;
   char *password;
   char *ssh_key;
@@ -401,7 +402,7 @@ make_settings (GalleryInstall *self)
   machine_settings_set_cpus (settings, self->cpus);
   machine_settings_set_memory (settings, self->memory);
   machine_settings_set_firmware (settings, firmware);
-  machine_settings_set_network (settings, gallery_entry_get_network (self->entry));
+  machine_settings_set_network (settings, self->network);
   machine_settings_set_entry_id (settings, gallery_entry_get_id (self->entry));
   machine_settings_set_note (settings, gallery_entry_get_login (self->entry));
   if (firmware == MACHINE_FIRMWARE_LINUX)
@@ -654,6 +655,7 @@ gallery_install_new (GalleryEntry *entry, MachineStore *store, GalleryCache *cac
   self->cpus = MIN (gallery_entry_get_cpus (entry), MAX (1, g_get_num_processors ()));
   self->memory = gallery_entry_get_memory (entry);
   self->disk_size = gallery_entry_get_disk_size (entry);
+  self->network = gallery_entry_get_network (entry);
   return self;
 }
 
@@ -731,6 +733,12 @@ gallery_install_set_disk_size (GalleryInstall *self, guint64 bytes)
     return;
   self->disk_size = bytes;
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_DISK_SIZE]);
+}
+
+void
+gallery_install_set_network (GalleryInstall *self, MachineNetwork network)
+{
+  self->network = network;
 }
 
 static void

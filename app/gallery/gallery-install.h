@@ -52,6 +52,8 @@ guint64 gallery_install_get_memory (GalleryInstall *self);
 void gallery_install_set_memory (GalleryInstall *self, guint64 bytes);
 guint64 gallery_install_get_disk_size (GalleryInstall *self);
 void gallery_install_set_disk_size (GalleryInstall *self, guint64 bytes);
+/* The entry's own until it is set. */
+void gallery_install_set_network (GalleryInstall *self, MachineNetwork network);
 
 /* First-boot user for cloud images (a NoCloud seed); all NULL: no seed. The password is kept in
  * memory only until the seed is written, hashed. */

@@ -1,0 +1,221 @@
+"""The whole way, as a user goes it: a system of the gallery, a machine of it, its picture in the window.
+
+Usage: demo.py BUILD_FOLDER [--nested] [--entry ID] [--leave-window]
+
+Everything lives in BUILD_FOLDER/demo (machines, downloads, sockets, pictures); nothing of the user's own library is touched. The
+window is a real one, on a session bus of its own, driven by the same `alcove` commands that a person can type. Ends 0 only if the
+window really showed the guest's kernel and then its installer, which is userspace (looked at in the pixels of the window).
+
+--nested: said by the appliance's side of `make demo NESTED=1`: the machine must run on KVM, and has no network card, which our
+monitor on KVM does not have yet.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+# From the vendor where it can be reached, else the same system as Debian's own packages carry it.
+DOWNLOADED, PACKAGED = "debian-12-netboot", "debian-12-installer"
+REACHABLE = "https://deb.debian.org/debian/dists/bookworm/main/installer-amd64/current/images/SHA256SUMS"
+NAME = "demo"
+STAGES = ("download", "verify", "unpack", "create", "start", "first picture", "userspace")
+SIZE = "1100x850"
+
+
+class DemoError(Exception):
+    pass
+
+
+class Demo:
+    def __init__(self, options):
+        self.build = pathlib.Path(options.build).absolute()
+        self.folder = self.build / ("demo-nested" if options.nested else "demo")
+        self.nested = options.nested
+        self.leave_window = options.leave_window
+        self.entry = options.entry
+        self.alcove = self.build / "app" / "alcove"
+        self.picture = self.folder / "window.png"
+        self.seconds = {}
+        self.window = None
+        self.bus = None
+        # Emulation, and KVM in an emulated computer, are some ten times slower than a laptop's KVM.
+        self.limit = 600 if self.nested else 300
+        # Sockets have short names: their folder is not in the build folder, which may be deep.
+        runtime = pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/alcove-demo-{os.getuid()}") / f"alcove-{self.folder.name}"
+        runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.environment = {
+            **os.environ,
+            "ALCOVE_DATA_DIR": str(self.folder / "data"),
+            "ALCOVE_CACHE_DIR": str(self.folder / "cache"),
+            "ALCOVE_RUNTIME_DIR": str(runtime),
+            "ALCOVE_GALLERY_DIR": str(SOURCE / "data" / "gallery"),
+            "ALCOVE_VMM": str(self.build / "vmm" / "alcove-vmm"),
+        }
+
+    def run(self, *words, check=True):
+        result = subprocess.run([str(self.alcove), *words], env=self.environment, capture_output=True, text=True, timeout=self.limit)
+        if check and result.returncode:
+            raise DemoError(f"alcove {' '.join(words)}: {result.stderr.strip() or result.returncode}")
+        return result
+
+    def say(self, stage, seconds, note=""):
+        self.seconds[stage] = seconds
+        print(f"demo: {stage:<14} {seconds:7.1f} s  {note}".rstrip(), flush=True)
+
+    # --- the system and the machine ---
+
+    def choose(self):
+        if self.entry:
+            return [self.entry]
+        if self.nested:
+            return [PACKAGED]
+        try:
+            urllib.request.urlopen(urllib.request.Request(REACHABLE, method="HEAD"), timeout=5).close()
+            return [DOWNLOADED, PACKAGED]
+        except OSError:
+            print("demo: the vendor's server cannot be reached: taking the installer that Debian's packages carry", flush=True)
+            return [PACKAGED]
+
+    def forget_the_last_run(self):
+        pid_file = self.folder / "window.pid"
+        try:
+            pid = int(pid_file.read_text())
+            if b"alcove" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.killpg(pid, signal.SIGTERM)
+        except (OSError, ValueError):
+            pass
+        pid_file.unlink(missing_ok=True)
+        machines = map(json.loads, self.run("list", "--json").stdout.splitlines())
+        if any(machine["name"] == NAME for machine in machines):
+            self.run("force-off", NAME, check=False)
+            self.run("delete", NAME, "--yes")
+
+    def install(self):
+        words = ["--network", "none"] if self.nested else []
+        entries = self.choose()
+        for entry in entries:
+            result = self.run("install", entry, "--name", NAME, *words, "--json", check=entry == entries[-1])
+            if result.returncode == 0:
+                break
+            print(f"demo: {entry}: {result.stderr.strip()}", flush=True)
+        seconds = json.loads(result.stdout)["seconds"]
+        for stage in STAGES[:4]:
+            self.say(stage, seconds.get(stage, 0.0), entry if stage == "download" else "")
+
+    # --- the window ---
+
+    def open_window(self):
+        """A window with a session bus of its own, which ends with it; the bus's address is its first line."""
+        script = 'echo "$DBUS_SESSION_BUS_ADDRESS"; exec "$@"'
+        log = open(self.folder / "window.log", "w")
+        self.window = subprocess.Popen(
+            ["dbus-run-session", "--", "sh", "-c", script, "sh", str(self.alcove), "show", NAME, "--start", "--wait-picture",
+             "--timeout", str(self.limit), "--size", SIZE],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        (self.folder / "window.pid").write_text(str(self.window.pid))
+        self.bus = self.window.stdout.readline().strip()
+        if not self.bus:
+            raise DemoError(f"no session bus (see {log.name})")
+
+    def wait_for_first_picture(self):
+        for line in self.window.stdout:
+            stage = json.loads(line)
+            if stage["stage"] == "running":
+                self.say("start", stage["seconds"], f"on {stage['accelerator']}")
+                if self.nested and stage["accelerator"] != "kvm":
+                    raise DemoError("the machine was to run on KVM and is emulated")
+            elif stage["stage"] == "picture":
+                self.say("first picture", stage["seconds"],
+                         f"{stage['width']}x{stage['height']}, {'memfd' if stage['shared-memory'] else 'QXL'}, "
+                         f"{'GL' if stage['gl'] else 'without GL'}")
+                return
+        raise DemoError(f"the window showed no picture: {(self.folder / 'window.log').read_text().strip().splitlines()[-1:]}")
+
+    def photograph(self):
+        """The running window saves itself, as for any other caller on its bus."""
+        result = subprocess.run(
+            [str(self.alcove), "show", NAME, "--screenshot", str(self.picture)],
+            env={**self.environment, "DBUS_SESSION_BUS_ADDRESS": self.bus}, capture_output=True, text=True, timeout=self.limit)
+        if result.returncode:
+            raise DemoError(f"the window cannot be photographed: {result.stderr.strip()}")
+
+    def wait_for_userspace(self):
+        """Debian's installer paints the screen blue with a grey box, which no kernel message does."""
+        began, end = time.monotonic(), time.monotonic() + self.limit
+        while time.monotonic() < end:
+            self.photograph()
+            blue, grey = count_colours(self.picture)
+            if blue > 0.03 and blue + grey > 0.4:
+                self.say("userspace", self.seconds["first picture"] + time.monotonic() - began,
+                         f"blue {blue:.0%}, grey {grey:.0%} of the window")
+                return
+            if self.window.poll() is not None:
+                raise DemoError("the window has gone")
+            time.sleep(1)
+        raise DemoError(f"the installer did not appear within {self.limit} s; the window last showed {self.picture}")
+
+    def close(self, failed):
+        if self.leave_window and not failed:
+            print("demo: the window stays open; the machine runs on when it is closed", flush=True)
+            return
+        if self.window and self.window.poll() is None:
+            os.killpg(self.window.pid, signal.SIGTERM)
+            self.window.wait(30)
+        self.run("force-off", NAME, check=False)
+
+    def main(self):
+        failed = True
+        try:
+            self.forget_the_last_run()
+            self.install()
+            self.open_window()
+            self.wait_for_first_picture()
+            self.wait_for_userspace()
+            failed = False
+        except (DemoError, subprocess.TimeoutExpired) as error:
+            print(f"demo: FAILED: {error}", flush=True)
+        finally:
+            self.close(failed)
+        if not failed:
+            print(f"demo: the window with the running machine: {self.picture}", flush=True)
+        return 1 if failed else 0
+
+
+def count_colours(picture):
+    """The shares of the installer's blue and grey (VGA's 0000aa and aaaaaa) among the window's pixels."""
+    histogram = subprocess.run(["convert", str(picture), "-depth", "8", "-alpha", "off", "-format", "%c", "histogram:info:-"],
+                               capture_output=True, text=True, check=True).stdout
+    total = blue = grey = 0
+    for line in histogram.splitlines():
+        count, _, rest = line.strip().partition(":")
+        red, green, third = (int(float(value)) for value in rest.split("(")[1].split(")")[0].split(",")[:3])
+        total += int(count)
+        if red < 16 and green < 16 and 150 < third < 190:
+            blue += int(count)
+        elif all(150 < value < 190 for value in (red, green, third)):
+            grey += int(count)
+    return blue / total, grey / total
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build")
+    parser.add_argument("--nested", action="store_true")
+    parser.add_argument("--entry", default=os.environ.get("ENTRY"))
+    parser.add_argument("--leave-window", action="store_true")
+    options = parser.parse_args()
+    if not shutil.which("convert"):
+        raise SystemExit("demo: ImageMagick's convert is not installed")
+    return Demo(options).main()
+
+
+sys.exit(main())
