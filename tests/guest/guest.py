@@ -197,7 +197,7 @@ class Guest:
         self.shell_ready = True
 
     def shell(self, command, seconds=PATIENCE, status=0):
-        """A command's output on the guest's shell."""
+        """A command's output on the guest's shell; another exit status than `status` is an error, None takes any."""
         if not self.shell_ready:
             self.prepare_shell()
         self.send(command + "\n")

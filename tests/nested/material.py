@@ -27,8 +27,8 @@ PACKAGES = {"generic": "linux-image-amd64", "cloud": "linux-image-cloud-amd64"}
 APPLIANCE_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm-amd"]
 GUEST_MODULES = {
     "generic": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "virtio_input", "evdev", "virtio-gpu", "crc32c_generic", "ext4",
-                "pvpanic-mmio"],
-    "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4"],
+                "pvpanic-mmio", "button"],
+    "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4", "button", "evdev"],
 }
 
 
