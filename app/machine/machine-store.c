@@ -271,8 +271,8 @@ slug_of (const char *name)
   return g_string_free (slug, FALSE);
 }
 
-/* Renames `from` to `slug`, `slug-2`, ... whichever is free. RENAME_NOREPLACE: two processes
- * never take the same. */
+/* Renames `from` to `slug`, `slug-2`, ... whichever is free. Two processes never take the same: a folder is renamed over
+ * another only if that one is empty, and a machine's never is. (RENAME_NOREPLACE is not known to every file system.) */
 static char *
 rename_to_free_id (MachineStore *self, const char *from, const char *slug, GError **error)
 {
@@ -281,9 +281,9 @@ rename_to_free_id (MachineStore *self, const char *from, const char *slug, GErro
       g_autofree char *id = number == 1 ? g_strdup (slug) : g_strdup_printf ("%s-%u", slug, number);
       g_autofree char *to = g_build_filename (self->folder, id, NULL);
 
-      if (renameat2 (AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+      if (rename (from, to) == 0)
         return g_steal_pointer (&id);
-      if (errno != EEXIST && errno != ENOTEMPTY)
+      if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
         {
           fail_errno (error, "make the folder", to);
           return NULL;
