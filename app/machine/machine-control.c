@@ -1,6 +1,6 @@
 #define G_LOG_DOMAIN "app-machine"
 
-#include "machine/machine-control.h"
+#include "machine/machine-control-private.h"
 
 #include "base/json-guard.h"
 
@@ -17,12 +17,17 @@
  * `outgoing` holds something. A descriptor belongs to the first byte of its message: it is sent
  * with the first piece of it and never again.
  *
- * Life: connecting -> greeting -> negotiating -> open -> closed. `connect_task` is there until
- * open. Commands wait in `pending` by their id. close_with () is the only way to closed, and
+ * Life: connecting -> greeting -> negotiating -> asking for the commands -> open -> closed.
+ * `connect_task` is there until open. Commands wait in `pending` by their id. close_with () is the only way to closed, and
  * fails everything that waits. */
 
 #define READ_PIECE (64 * 1024)
 #define TEXT_MAX   256 /* of texts of the peer that are shown */
+
+/* A display that maps the scanout's memory asks for it by the second, where there is such a
+ * command; by the first a peer sends what any SPICE client understands. */
+#define ADD_CLIENT     "add_client"
+#define ADD_OWN_CLIENT "x-alcove-add-client"
 
 G_DEFINE_QUARK (machine - control - error - quark, machine_control_error)
 
@@ -48,6 +53,7 @@ struct _MachineControl
   GHashTable *pending; /* id (string) -> GTask */
   guint64 last_id;
   char *peer;
+  const char *add_client; /* the command's name, one of those below */
   gboolean greeted;
   gboolean open;
 };
@@ -391,13 +397,51 @@ disconnect_cancelled (MachineControl *self)
   self->connect_cancelled_id = 0;
 }
 
+/* Whether the answer to query-commands, [{"name": "stop"}, ...], has `command` in it. */
+static gboolean
+lists_command (JsonNode *node, const char *command)
+{
+  JsonArray *list =
+      node != NULL && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  guint length = list != NULL ? json_array_get_length (list) : 0;
+
+  for (guint i = 0; i < length; i++)
+    {
+      JsonNode *element = json_array_get_element (list, i);
+
+      if (JSON_NODE_HOLDS_OBJECT (element) &&
+          g_strcmp0 (get_string (json_node_get_object (element), "name"), command) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* A peer that cannot say what it knows is taken to know what every one does. */
+static void
+on_commands (GObject *source, GAsyncResult *result, gpointer data)
+{
+  MachineControl *self = MACHINE_CONTROL (source);
+  g_autoptr (JsonNode) node = g_task_propagate_pointer (G_TASK (result), NULL);
+  g_autoptr (GTask) task = NULL;
+
+  if (self->connect_task == NULL)
+    return; /* close_with () was here */
+  self->add_client = lists_command (node, ADD_OWN_CLIENT) ? ADD_OWN_CLIENT : ADD_CLIENT;
+  g_debug ("control: screens are opened by %s", self->add_client);
+  self->open = TRUE;
+  clear_source (&self->greeting_timeout);
+  disconnect_cancelled (self);
+  task = g_steal_pointer (&self->connect_task);
+  g_task_return_pointer (task, g_object_ref (self), g_object_unref);
+}
+
 static void
 on_negotiated (GObject *source, GAsyncResult *result, gpointer data)
 {
   MachineControl *self = MACHINE_CONTROL (source);
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonNode) node = g_task_propagate_pointer (G_TASK (result), &error);
-  g_autoptr (GTask) task = NULL;
+  g_autoptr (GTask) asking = NULL;
 
   if (self->connect_task == NULL)
     return; /* close_with () was here */
@@ -407,11 +451,8 @@ on_negotiated (GObject *source, GAsyncResult *result, gpointer data)
       close_with (self, error);
       return;
     }
-  self->open = TRUE;
-  clear_source (&self->greeting_timeout);
-  disconnect_cancelled (self);
-  task = g_steal_pointer (&self->connect_task);
-  g_task_return_pointer (task, g_object_ref (self), g_object_unref);
+  asking = g_task_new (self, NULL, on_commands, NULL);
+  execute_internal (self, "query-commands", NULL, -1, asking);
 }
 
 /* {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": "..."},
@@ -590,6 +631,12 @@ machine_control_is_open (MachineControl *self)
 }
 
 const char *
+machine_control_get_add_client (MachineControl *self)
+{
+  return self->add_client;
+}
+
+const char *
 machine_control_get_peer (MachineControl *self)
 {
   return self->peer;
@@ -726,106 +773,4 @@ machine_control_init (MachineControl *self)
   self->line = g_byte_array_new ();
   self->pending = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_object_unref);
   g_queue_init (&self->outgoing);
-}
-
-/* --- the display --------------------------------------------------------------------------- */
-
-typedef struct Display
-{
-  int ours;
-  int theirs;
-  char *name; /* under which the peer keeps theirs until add_client takes it */
-} Display;
-
-static void
-display_free (Display *display)
-{
-  if (display->ours >= 0)
-    close (display->ours);
-  if (display->theirs >= 0)
-    close (display->theirs);
-  g_free (display->name);
-  g_free (display);
-}
-
-static void
-on_client_added (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (GTask) task = data;
-  g_autoptr (GError) error = NULL;
-  Display *display = g_task_get_task_data (task);
-  g_autoptr (JsonNode) node =
-      machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
-  int fd = display->ours;
-
-  if (node == NULL)
-    {
-      g_prefix_error (&error, "The machine's screen cannot be opened: ");
-      g_task_return_error (task, g_steal_pointer (&error));
-      return;
-    }
-  display->ours = -1;
-  g_task_return_int (task, fd);
-}
-
-static void
-on_fd_given (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (GTask) task = data;
-  g_autoptr (GError) error = NULL;
-  MachineControl *self = MACHINE_CONTROL (source);
-  Display *display = g_task_get_task_data (task);
-  g_autoptr (JsonNode) node = machine_control_execute_finish (self, result, &error);
-  JsonObject *arguments;
-
-  if (node == NULL)
-    {
-      g_prefix_error (&error, "The machine's screen cannot be opened: ");
-      g_task_return_error (task, g_steal_pointer (&error));
-      return;
-    }
-  arguments = json_object_new ();
-  json_object_set_string_member (arguments, "protocol", "spice");
-  json_object_set_string_member (arguments, "fdname", display->name);
-  json_object_set_boolean_member (arguments, "skipauth", TRUE);
-  machine_control_execute_async (self, "add_client", arguments, g_task_get_cancellable (task),
-                                 on_client_added, g_object_ref (task));
-}
-
-void
-machine_control_open_display_async (MachineControl *self, GCancellable *cancellable,
-                                    GAsyncReadyCallback callback, gpointer data)
-{
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
-  Display *display = g_new0 (Display, 1);
-  JsonObject *arguments;
-  int fds[2];
-
-  g_return_if_fail (MACHINE_IS_CONTROL (self));
-  g_task_set_source_tag (task, machine_control_open_display_async);
-  display->ours = display->theirs = -1;
-  g_task_set_task_data (task, display, (GDestroyNotify) display_free);
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-    {
-      int saved_errno = errno;
-
-      g_task_return_new_error (task, G_IO_ERROR, g_io_error_from_errno (saved_errno),
-                               "Cannot make a connection for the machine's screen: %s",
-                               g_strerror (saved_errno));
-      return;
-    }
-  display->ours = fds[0];
-  display->theirs = fds[1];
-  display->name = g_strdup_printf ("alcove-display-%" G_GUINT64_FORMAT, self->last_id + 1);
-  arguments = json_object_new ();
-  json_object_set_string_member (arguments, "fdname", display->name);
-  machine_control_execute_fd_async (self, "getfd", arguments, display->theirs, cancellable,
-                                    on_fd_given, g_object_ref (task));
-}
-
-int
-machine_control_open_display_finish (MachineControl *self, GAsyncResult *result, GError **error)
-{
-  g_return_val_if_fail (g_task_is_valid (result, self), -1);
-  return g_task_propagate_int (G_TASK (result), error);
 }

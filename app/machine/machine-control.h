@@ -57,9 +57,10 @@ void machine_control_execute_fd_async (MachineControl *self, const char *command
                                        JsonObject *arguments, int fd, GCancellable *cancellable,
                                        GAsyncReadyCallback callback, gpointer data);
 
-/* Hands one end of a new socketpair to the peer's SPICE server (getfd, add_client). The result
- * is our end, to close; -1 on failure. SPICE wants one connection a channel: call it once for
- * each channel that asks for a descriptor. */
+/* Hands one end of a new socketpair to the peer's SPICE server (getfd, then x-alcove-add-client
+ * where query-commands offers it, so that we may map scanouts, else add_client). The result is
+ * our end, to close; -1 on failure. SPICE wants one connection a channel: call it once for each
+ * channel that asks for a descriptor. */
 void machine_control_open_display_async (MachineControl *self, GCancellable *cancellable,
                                          GAsyncReadyCallback callback, gpointer data);
 int machine_control_open_display_finish (MachineControl *self, GAsyncResult *result,

@@ -6,6 +6,9 @@
  *   stubborn    answers "quit" but does not end
  *   crash       exit status 3 after the first "stop"
  *   no-thumb    screendump writes what is no PNG
+ *   own-display offers x-alcove-add-client besides add_client
+ *
+ * A display that was given to it reads the name of the command by which it was.
  */
 
 #include <errno.h>
@@ -67,9 +70,9 @@ dump_screen (const char *path)
 }
 
 static void
-add_client (void)
+add_client (const char *command)
 {
-  if (given_fd < 0 || write (given_fd, "SPICE", 5) != 5)
+  if (given_fd < 0 || write (given_fd, command, strlen (command)) < 0)
     _exit (9);
   close (given_fd);
   given_fd = -1;
@@ -94,9 +97,15 @@ carry_out (int fd, JsonObject *request)
       dump_screen (json_object_get_string_member (arguments, "filename"));
       answer (fd, request, "{}");
     }
-  else if (g_str_equal (command, "add_client"))
+  else if (g_str_equal (command, "query-commands"))
+    answer (fd, request,
+            mode_is ("own-display")
+                ? "[{\"name\": \"add_client\"}, {\"name\": \"x-alcove-add-client\"}]"
+                : "[{\"name\": \"add_client\"}]");
+  else if (g_str_equal (command, "add_client") ||
+           (g_str_equal (command, "x-alcove-add-client") && mode_is ("own-display")))
     {
-      add_client ();
+      add_client (command);
       answer (fd, request, "{}");
     }
   else if (g_str_equal (command, "stop") || g_str_equal (command, "cont"))
