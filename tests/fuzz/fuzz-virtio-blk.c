@@ -42,9 +42,10 @@ take (Input *input)
 static unsigned
 take_segments (Input *input, GuestMemory *memory, DriverSegment *segments)
 {
-  size_t n_header = MIN (take (input) % 64, input->size);
+  size_t n_header = take (input) % 64;
   unsigned n = 0;
 
+  n_header = MIN (n_header, input->size);
   if (n_header > 0)
     {
       g_assert_true (guest_memory_write (memory, DATA, input->data, n_header));
