@@ -10,6 +10,7 @@
 #include "emulation/accel-choice.h"
 #include "emulation/emulation.h"
 #include "kvm/kvm-host.h"
+#include "machine/machine-check.h"
 #include "machine/machine.h"
 
 enum
@@ -104,7 +105,7 @@ run (const VmConfig *config, GError **error)
 {
   AccelChoice choice;
 
-  if (!vm_config_check_files (config, error) ||
+  if (!vm_config_check_files (config, error) || !machine_check (config, error) ||
       !accel_choice_make (&choice, config, kvm_host_is_usable, error))
     return STATUS_HOST;
   int status = STATUS_HOST;

@@ -72,7 +72,9 @@ check_url (StrictJson *reader, const char *field, const char *url, gboolean must
       return;
     }
   scheme = g_uri_get_scheme (uri);
-  if (g_str_equal (scheme, "file"))
+  if (!g_str_has_prefix (url, scheme))
+    strict_json_fail (reader, field, "has a scheme that is not in lower case: “%s”", url);
+  else if (g_str_equal (scheme, "file"))
     {
       g_autofree char *path = g_filename_from_uri (url, NULL, NULL);
 

@@ -409,6 +409,7 @@ static gboolean
 check_file (const char *key, const char *file, GError **error)
 {
   g_auto (GStrv) parts = NULL;
+  gboolean names_something = FALSE;
 
   if (file == NULL || !check_text (key, file, error))
     return file == NULL;
@@ -418,8 +419,15 @@ check_file (const char *key, const char *file, GError **error)
     return TRUE;
   parts = g_strsplit (file, "/", -1);
   for (guint i = 0; parts[i] != NULL; i++)
-    if (g_str_equal (parts[i], ".."))
-      return invalid (error, "“%s” is “%s”, which leads out of the machine's folder", key, file);
+    {
+      if (g_str_equal (parts[i], ".."))
+        return invalid (error, "“%s” is “%s”, which leads out of the machine's folder", key, file);
+      names_something |= parts[i][0] != '\0' && !g_str_equal (parts[i], ".");
+    }
+  if (!names_something)
+    return invalid (error,
+                    "“%s” is “%s”, the machine's folder itself: the name of a file is needed", key,
+                    file);
   return TRUE;
 }
 

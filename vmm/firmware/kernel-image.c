@@ -57,7 +57,7 @@ read_exactly (const KernelImage *image, uint64_t offset, void *buffer, size_t si
     return refuse (error,
                    "it is truncated: %" G_GUINT64_FORMAT " bytes long where %" G_GUINT64_FORMAT
                    " are needed",
-                   image->file_size, offset + size);
+                   image->file_size, offset > UINT64_MAX - size ? UINT64_MAX : offset + size);
   while (size > 0)
     {
       ssize_t n = pread (image->fd, to, size, (off_t) offset);
@@ -111,6 +111,13 @@ is_bzimage (const uint8_t *head, size_t size)
 {
   return size >= HEADER_END && get_le (head + BOOT_FLAG, 2) == 0xaa55 &&
          memcmp (head + HEADER_MAGIC, "HdrS", 4) == 0;
+}
+
+/* Linux, Documentation/arm64/booting.rst */
+static bool
+is_arm64_image (const uint8_t *head)
+{
+  return memcmp (head + 56, "ARM\x64", 4) == 0;
 }
 
 static bool
@@ -282,6 +289,8 @@ parse (KernelImage *image, GError **error)
     return parse_elf (image, head, error);
   if (is_bzimage (head, n))
     return parse_bzimage (image, head, error);
+  if (is_arm64_image (head))
+    return refuse (error, "it is for 64-bit ARM processors: a 64-bit x86 (amd64) kernel is needed");
   if (n < sizeof head)
     return refuse (error, "it is truncated, or no kernel: only %" G_GUINT64_FORMAT " bytes long",
                    image->file_size);

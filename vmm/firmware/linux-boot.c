@@ -50,7 +50,7 @@ open_file (const char *option, const char *path, GError **error)
   if (fd < 0)
     {
       int saved = errno;
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved), "%s %s: %s", option, path,
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved), "%s: %s: %s", option, path,
                    g_strerror (saved));
     }
   return fd;
@@ -66,7 +66,7 @@ open_kernel (LinuxBoot *boot, const char *path, GError **error)
     return false;
   boot->kernel = kernel_image_new (fd, error);
   if (!boot->kernel)
-    g_prefix_error (error, "--kernel %s: not a usable Linux kernel: ", path);
+    g_prefix_error (error, "--kernel: %s: not a usable Linux kernel: ", path);
   return boot->kernel != NULL;
 }
 
@@ -84,7 +84,7 @@ open_initrd (LinuxBoot *boot, const char *path, GError **error)
   if (fstat (boot->initrd_fd, &stat) < 0 || !S_ISREG (stat.st_mode) || stat.st_size == 0)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                   "--initrd %s: it is not a regular file with something in it", path);
+                   "--initrd: %s: it is not a regular file with something in it", path);
       return false;
     }
   boot->initrd_size = (uint64_t) stat.st_size;
@@ -130,12 +130,11 @@ linux_boot_free (LinuxBoot *boot)
 
 /* Above the kernel if it fits, else below it. */
 static bool
-place_initrd (const LinuxBoot *boot, const LinuxBootPlatform *platform, uint64_t *gpa,
-              GError **error)
+place_initrd (const LinuxBoot *boot, uint64_t low_ram_end, uint64_t *gpa, GError **error)
 {
   const KernelInfo *kernel = kernel_image_get_info (boot->kernel);
   uint64_t room = (boot->initrd_size + 4095) & ~UINT64_C (4095);
-  uint64_t top = MIN (platform->low_ram_end, kernel->initrd_max) & ~UINT64_C (4095);
+  uint64_t top = MIN (low_ram_end, kernel->initrd_max) & ~UINT64_C (4095);
 
   if (top >= kernel->end && top - kernel->end >= room)
     *gpa = top - room;
@@ -144,7 +143,7 @@ place_initrd (const LinuxBoot *boot, const LinuxBootPlatform *platform, uint64_t
   else
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
-                   "--initrd %s: its %" G_GUINT64_FORMAT " MiB do not fit beside the kernel; the "
+                   "--initrd: %s: its %" G_GUINT64_FORMAT " MiB do not fit beside the kernel; the "
                    "machine needs about %" G_GUINT64_FORMAT " MiB of memory",
                    boot->initrd_path, (room + 0xfffff) >> 20, (kernel->end + room + 0xfffff) >> 20);
       return false;
@@ -167,7 +166,7 @@ load_initrd (const LinuxBoot *boot, const GuestMemory *memory, uint64_t gpa, GEr
         continue;
       if (n <= 0)
         {
-          g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "--initrd %s: %s", boot->initrd_path,
+          g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "--initrd: %s: %s", boot->initrd_path,
                        n < 0 ? g_strerror (errno) : "it became shorter while it was read");
           return false;
         }
@@ -329,25 +328,36 @@ fill_entry (const KernelInfo *kernel, KvmEntry *entry)
 }
 
 bool
-linux_boot_load (const LinuxBoot *boot, const GuestMemory *memory,
-                 const LinuxBootPlatform *platform, KvmEntry *entry, GError **error)
+linux_boot_check_room (const LinuxBoot *boot, uint64_t low_ram_end, GError **error)
 {
   const KernelInfo *kernel = kernel_image_get_info (boot->kernel);
-  uint64_t initrd = 0;
+  uint64_t initrd;
 
-  if (kernel->end > platform->low_ram_end)
+  if (kernel->end > low_ram_end)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
                    "--memory: the kernel %s needs at least %" G_GUINT64_FORMAT " MiB to start",
                    boot->kernel_path, (kernel->end + 0xfffff) >> 20);
       return false;
     }
-  if (boot->initrd_fd >= 0 && (!place_initrd (boot, platform, &initrd, error) ||
+  return boot->initrd_fd < 0 || place_initrd (boot, low_ram_end, &initrd, error);
+}
+
+bool
+linux_boot_load (const LinuxBoot *boot, const GuestMemory *memory,
+                 const LinuxBootPlatform *platform, KvmEntry *entry, GError **error)
+{
+  const KernelInfo *kernel = kernel_image_get_info (boot->kernel);
+  uint64_t initrd = 0;
+
+  if (!linux_boot_check_room (boot, platform->low_ram_end, error))
+    return false;
+  if (boot->initrd_fd >= 0 && (!place_initrd (boot, platform->low_ram_end, &initrd, error) ||
                                !load_initrd (boot, memory, initrd, error)))
     return false;
   if (!kernel_image_load (boot->kernel, memory, error))
     {
-      g_prefix_error (error, "--kernel %s: ", boot->kernel_path);
+      g_prefix_error (error, "--kernel: %s: ", boot->kernel_path);
       return false;
     }
   guest_memory_write (memory, CMDLINE_GPA, boot->cmdline, strlen (boot->cmdline) + 1);

@@ -37,6 +37,9 @@ LinuxBoot *linux_boot_new (const char *kernel, const char *initrd, const char *c
 void linux_boot_free (LinuxBoot *boot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LinuxBoot, linux_boot_free)
 
+/* Whether kernel and initrd fit into [0, low_ram_end). */
+bool linux_boot_check_room (const LinuxBoot *boot, uint64_t low_ram_end, GError **error);
+
 /* Fills the memory and says where the first vCPU starts. */
 bool linux_boot_load (const LinuxBoot *boot, const GuestMemory *memory,
                       const LinuxBootPlatform *platform, KvmEntry *entry, GError **error);

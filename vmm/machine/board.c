@@ -8,6 +8,7 @@
 #include "acpi/acpi-tables.h"
 #include "machine/board-private.h"
 #include "machine/device-table.h"
+#include "machine/machine-check.h"
 #include "machine/memory-map.h"
 #include "platform/pvpanic.h"
 #include "platform/rtc.h"
@@ -29,28 +30,12 @@ board_attach (Board *board, const char *name, void *device, void (*reset) (void 
   g_array_append_val (board->devices, entry);
 }
 
-/* Far more than the host has is refused at once: memory is given page by page, so it would fail only when the guest is
- * well on its way. */
-static bool
-check_host_memory (uint64_t wanted, GError **error)
-{
-  uint64_t host = (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
-
-  if (wanted <= host)
-    return true;
-  g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE,
-               "--memory: %" G_GUINT64_FORMAT " MiB are more than the %" G_GUINT64_FORMAT
-               " MiB of this computer",
-               wanted >> 20, host >> 20);
-  return false;
-}
-
 static bool
 create_memory (Board *board, GError **error)
 {
   uint64_t size = board->config.vm->memory_bytes;
 
-  if (!check_host_memory (size, error))
+  if (!machine_check_memory (size, error))
     return false;
   board->memory = guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
   if (!board->memory)
