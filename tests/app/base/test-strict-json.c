@@ -12,8 +12,8 @@ read_all (const char *text, GError **error)
   g_autoptr (JsonNode) node = json_from_string (text, NULL);
   StrictJson *reader = strict_json_new (json_node_get_object (node), "file.json", error);
   StrictJson *inner;
-  g_autofree char *name = strict_json_dup_string (reader, "name", TRUE, 8);
-  g_auto (GStrv) list = strict_json_dup_strings (reader, "list", 0, 2, 8);
+  g_autofree char *name G_GNUC_UNUSED = strict_json_dup_string (reader, "name", TRUE, 8);
+  g_auto (GStrv) list G_GNUC_UNUSED = strict_json_dup_strings (reader, "list", 0, 2, 8);
 
   strict_json_get_uint (reader, "count", 1, 1, 10);
   strict_json_get_size (reader, "size", 0, 1 << 20, 1 << 30);
@@ -21,7 +21,7 @@ read_all (const char *text, GError **error)
   inner = strict_json_get_object (reader, "inner", FALSE);
   if (inner != NULL)
     {
-      g_autofree char *value = strict_json_dup_string (inner, "value", TRUE, 8);
+      g_autofree char *value G_GNUC_UNUSED = strict_json_dup_string (inner, "value", TRUE, 8);
 
       strict_json_end (inner);
     }

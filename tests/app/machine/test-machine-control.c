@@ -12,6 +12,8 @@
 #define GREETING                                                                                   \
   "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, "               \
   "\"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
+#define DEEP_16      "[[[[[[[[[[[[[[[["
+#define DEEP         DEEP_16 DEEP_16 DEEP_16 DEEP_16 DEEP_16
 #define OWN_COMMANDS "[{\"name\": \"add_client\"}, {\"name\": \"x-alcove-add-client\"}]"
 
 /* The other end of the connection, in the same thread: it speaks when the test says so. */
@@ -464,8 +466,7 @@ static const char *const garbage[] = {
   "1\n",
   "{\"QMP\": \n",
   "HTTP/1.1 200 OK\r\n",
-  "{\"a\": {\"a\": {\"a\": "
-  "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
+  "{\"a\": " DEEP "\n",
 };
 
 static void

@@ -116,12 +116,12 @@ test_rename (void)
 {
   g_autoptr (MachineStore) store = open_store (app_test_folder ());
   g_autoptr (AlcoveMachine) a = create (store, "a");
-  g_autoptr (AlcoveMachine) b = create (store, "b");
+  g_autoptr (AlcoveMachine) b G_GNUC_UNUSED = create (store, "b");
   g_autoptr (GtSignalLogger) logger = gt_signal_logger_new ();
   g_autoptr (GError) error = NULL;
   g_autofree char *ini = file_of (a, MACHINE_SETTINGS_FILE);
   g_autofree char *text = NULL;
-  guint position, removed, added;
+  guint position = 9, removed = 9, added = 9;
 
   gt_signal_logger_connect (logger, store, "items-changed");
   g_assert_true (alcove_machine_rename (a, " c ", &error));
@@ -185,7 +185,7 @@ test_purge (void)
 {
   g_autoptr (MachineStore) store = open_store (app_test_folder ());
   g_autoptr (AlcoveMachine) gone = create (store, "gone");
-  g_autoptr (AlcoveMachine) stays = create (store, "stays");
+  g_autoptr (AlcoveMachine) stays G_GNUC_UNUSED = create (store, "stays");
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *trashed = machine_store_trash (store, gone, &error);
