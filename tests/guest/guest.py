@@ -182,6 +182,10 @@ class Guest:
         """Seconds from the start of the process to userspace."""
         self.expect(READY)
         self.shell_ready = False
+        return self.seconds()
+
+    def seconds(self):
+        """Since the process was started."""
         return time.monotonic() - self.start
 
     def send(self, text):

@@ -94,7 +94,7 @@ def test_cloud_pvh_small(checks, options):
         guest.pump(1)
         qmp.run("system_powerdown")
         # Type EV_KEY, code KEY_POWER (116), value 1.
-        guest.expect("0100740001000000\n@0@")
+        guest.expect("0100740001000000@0@")
         checks.check("the power button is pressed in the guest", True)
         qmp.wait_event("POWERDOWN")
         guest.send("poweroff -f\n")
