@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -278,21 +279,34 @@ fail (GError **error, const char *format, ...)
   return false;
 }
 
+/* Asks by opening, which also sees a read-only file system and what the superuser may not write. Returns an errno or 0. */
+static int
+try_open (const char *file, int mode)
+{
+  int fd = open (file, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+  if (fd < 0)
+    return errno;
+  close (fd);
+  return 0;
+}
+
 /* A file that a machine takes as a whole: there, regular, readable; *size is its length in bytes. */
 static bool
 check_regular (const char *option, const char *file, bool write, uint64_t *size, GError **error)
 {
   struct stat info;
+  int failure;
 
   if (stat (file, &info) < 0)
     return fail (error, "%s: %s: %s", option, file, g_strerror (errno));
   if (!S_ISREG (info.st_mode))
     return fail (error, "%s: %s: not a regular file", option, file);
-  if (access (file, R_OK) < 0)
-    return fail (error, "%s: %s: cannot be read: %s", option, file, g_strerror (errno));
-  if (write && access (file, W_OK) < 0)
+  if ((failure = try_open (file, O_RDONLY)) != 0)
+    return fail (error, "%s: %s: cannot be read: %s", option, file, g_strerror (failure));
+  if (write && (failure = try_open (file, O_RDWR)) != 0)
     return fail (error, "%s: %s: cannot be written: %s; add readonly=on to use it read-only",
-                 option, file, g_strerror (errno));
+                 option, file, g_strerror (failure));
   *size = info.st_size;
   return true;
 }
@@ -305,6 +319,47 @@ check_sectors (const char *option, const char *file, uint64_t size, GError **err
   return fail (error, "%s: %s: its size, %" G_GUINT64_FORMAT " bytes, is %s%u; is it a raw image?",
                option, file, size, size == 0 ? "not at least " : "not a multiple of ",
                VM_DISK_SECTOR_SIZE);
+}
+
+/* A file or socket that the machine makes: NULL, or its folder is there and open to us. */
+static bool
+check_place (const char *option, const char *file, GError **error)
+{
+  g_autofree char *folder = file != NULL ? g_path_get_dirname (file) : NULL;
+
+  if (file == NULL || access (folder, W_OK | X_OK) == 0)
+    return true;
+  return fail (error, "%s: %s: nothing can be made in the folder %s: %s", option, file, folder,
+               g_strerror (errno));
+}
+
+/* A device or FIFO is not opened: whoever is at its other end would see that. */
+static bool
+check_stream (const char *option, const VmStream *stream, GError **error)
+{
+  struct stat info;
+  int failure;
+
+  if (stream->kind != VM_STREAM_FILE)
+    return true;
+  if (stat (stream->file, &info) < 0)
+    return check_place (option, stream->file, error);
+  if (S_ISREG (info.st_mode) || S_ISDIR (info.st_mode))
+    failure = try_open (stream->file, O_WRONLY);
+  else
+    failure = access (stream->file, W_OK) < 0 ? errno : 0;
+  return failure == 0 ||
+         fail (error, "%s: %s: cannot be written: %s", option, stream->file, g_strerror (failure));
+}
+
+static bool
+check_outputs (const VmConfig *config, GError **error)
+{
+  return check_stream ("--serial", &config->serial, error) &&
+         check_stream ("--console", &config->console, error) &&
+         check_place ("--control", config->control_path, error) &&
+         check_place ("--display", config->display == VM_DISPLAY_SPICE ? config->spice_path : NULL,
+                      error);
 }
 
 bool
@@ -327,5 +382,5 @@ vm_config_check_files (const VmConfig *config, GError **error)
   if (config->cdrom != NULL && (!check_regular ("--cdrom", config->cdrom, false, &size, error) ||
                                 !check_sectors ("--cdrom", config->cdrom, size, error)))
     return false;
-  return true;
+  return check_outputs (config, error);
 }

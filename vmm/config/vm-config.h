@@ -146,7 +146,7 @@ void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16
 bool vm_config_validate (const VmConfig *config, GError **error);
 
 /* The files that the machine reads are there and fit: a kernel and a disk are regular files, a raw disk is not empty and a multiple
- * of VM_DISK_SECTOR_SIZE, a disk that is not read-only can be written. A courtesy for good errors: whoever opens a file checks again. */
+ * of VM_DISK_SECTOR_SIZE, a disk that is not read-only can be written; what it writes and listens on has a folder. A courtesy for good errors: whoever opens a file checks again. */
 bool vm_config_check_files (const VmConfig *config, GError **error);
 
 /* The words of the command line. */

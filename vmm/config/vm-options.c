@@ -96,6 +96,15 @@ apply_said (VmConfig *config, const Said *said, GError **error)
   return true;
 }
 
+static bool
+apply_config (VmConfig *config, const char *file, GError **error)
+{
+  if (file != NULL && *file == '\0')
+    return vm_option_refuse (error, "--config: \"\" is not allowed: %s",
+                             vm_option_table[VM_OPTION_CONFIG].allowed);
+  return file == NULL || vm_options_apply_file (config, file, error);
+}
+
 VmConfig *
 vm_options_parse (int argc, char **argv, VmOptionsAction *action, GError **error)
 {
@@ -111,8 +120,7 @@ vm_options_parse (int argc, char **argv, VmOptionsAction *action, GError **error
       *action = said.values[VM_OPTION_HELP] != NULL ? VM_OPTIONS_HELP : VM_OPTIONS_VERSION;
       return NULL;
     }
-  const char *file = said.values[VM_OPTION_CONFIG];
-  if ((file != NULL && !vm_options_apply_file (config, file, error)) ||
+  if (!apply_config (config, said.values[VM_OPTION_CONFIG], error) ||
       !apply_said (config, &said, error) || !vm_config_validate (config, error))
     return NULL;
   return g_steal_pointer (&config);
