@@ -49,7 +49,7 @@ class CommandLineTest(unittest.TestCase):
 
     def run_vmm(self, *words):
         return subprocess.run([VMM, *[str(word) for word in words]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=LIMIT, env={"PATH": str(self.folder), "LC_ALL": "C.UTF-8"}, cwd=self.folder)
+                              timeout=LIMIT, env={**os.environ, "PATH": str(self.folder), "LC_ALL": "C.UTF-8"}, cwd=self.folder)
 
     def refused(self, status, line, *words):
         result = self.run_vmm(*words)
