@@ -197,7 +197,7 @@ alcove_display_snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
   AlcoveDisplay *self = ALCOVE_DISPLAY (widget);
   const DisplayGeometry *at = &self->geometry;
   guint64 before = frame_painter_get_stats (self->painter)->frames;
-  GdkTexture *texture = frame_painter_update (self->painter, at->multiple > 0);
+  GdkTexture *texture = frame_painter_update (self->painter, at->multiple);
   graphene_rect_t all = GRAPHENE_RECT_INIT (0, 0, (float) gtk_widget_get_width (widget),
                                             (float) gtk_widget_get_height (widget));
   graphene_rect_t picture =

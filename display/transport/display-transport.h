@@ -5,7 +5,7 @@
 G_BEGIN_DECLS
 
 /* The seam between the widget and whatever brings a screen and takes input: spice-transport in
- * earnest, fake-transport in tests. Knows no widget and no SPICE.
+ * earnest, a fake one in tests. Knows no widget and no SPICE.
  *
  * Signals, all on the main thread:
  *   "opened"   ()                 input and picture can come and go

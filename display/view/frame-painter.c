@@ -5,7 +5,8 @@
  * by the GdkTexture's destroy notify that the texture may change again. A texture whose slot was given
  * up belongs to its last holder.
  *
- * Without GL every update is a copy of the whole frame: GdkMemoryTexture never changes. */
+ * Without GL every update is a copy of the whole frame, since a GdkMemoryTexture never changes, and magnified by us: GSK's Cairo
+ * renderer would smooth it. */
 
 #include "view/frame-painter.h"
 
@@ -33,7 +34,7 @@ struct _FramePainter
   TextureRing *ring;
   GlTexture *textures[TEXTURE_RING_SLOTS];
   GdkTexture *current;
-  gboolean sharp;
+  guint multiple;
   FramePainterStats stats;
 };
 
@@ -170,7 +171,7 @@ set_filter (gboolean sharp)
 }
 
 static void
-update_gl (FramePainter *self, gboolean sharp)
+update_gl (FramePainter *self)
 {
   TextureRingTarget target;
   GlTexture *texture;
@@ -188,13 +189,13 @@ update_gl (FramePainter *self, gboolean sharp)
   if (target.is_new)
     allocate_storage (self);
   upload (self, &target);
-  set_filter (sharp);
+  set_filter (self->multiple > 0);
   glBindTexture (GL_TEXTURE_2D, 0);
   /* Made visible to the renderer's own context. */
   glFlush ();
   texture->held = TRUE;
   texture_ring_submit (self->ring, &target);
-  g_set_object (&self->current, NULL);
+  g_clear_object (&self->current);
   self->current =
       gdk_gl_texture_new (self->context, texture->id, (int) frame_get_width (self->frame),
                           (int) frame_get_height (self->frame), on_texture_let_go, texture);
@@ -202,11 +203,32 @@ update_gl (FramePainter *self, gboolean sharp)
 
 /* ---- Without GL ---- */
 
+/* Every pixel a square of `multiple`. */
+static GBytes *
+magnify (GBytes *pixels, guint width, guint height, guint multiple)
+{
+  const guint32 *from = g_bytes_get_data (pixels, NULL);
+  gsize row = (gsize) width * multiple, size = row * height * multiple * sizeof (guint32);
+  guint32 *large = g_malloc (size);
+
+  for (guint y = 0; y < height; y++)
+    {
+      guint32 *to = large + y * multiple * row;
+
+      for (gsize x = 0; x < row; x++)
+        to[x] = from[(gsize) y * width + x / multiple];
+      for (guint copy = 1; copy < multiple; copy++)
+        memcpy (to + copy * row, to, row * sizeof (guint32));
+    }
+  return g_bytes_new_take (large, size);
+}
+
 static void
 update_memory (FramePainter *self)
 {
   g_autoptr (GBytes) pixels = frame_read (self->frame);
-  int width = (int) frame_get_width (self->frame), height = (int) frame_get_height (self->frame);
+  guint width = frame_get_width (self->frame), height = frame_get_height (self->frame);
+  guint multiple = MAX (self->multiple, 1);
   TextureRingTarget target = texture_ring_next (self->ring);
 
   /* Both slots stand for the one copy. */
@@ -215,9 +237,16 @@ update_memory (FramePainter *self)
   self->stats.frames++;
   self->stats.full_uploads++;
   self->stats.uploaded_bytes += g_bytes_get_size (pixels);
-  g_set_object (&self->current, NULL);
+  if (multiple > 1)
+    {
+      GBytes *large = magnify (pixels, width, height, multiple);
+      g_bytes_unref (pixels);
+      pixels = large;
+    }
+  g_clear_object (&self->current);
   self->current =
-      gdk_memory_texture_new (width, height, GDK_MEMORY_B8G8R8A8, pixels, (gsize) width * 4);
+      gdk_memory_texture_new ((int) (width * multiple), (int) (height * multiple),
+                              GDK_MEMORY_B8G8R8A8, pixels, (gsize) width * multiple * 4);
 }
 
 /* ---- Both ---- */
@@ -288,16 +317,16 @@ frame_painter_damage (FramePainter *self, const FrameRect *rect)
 }
 
 GdkTexture *
-frame_painter_update (FramePainter *self, gboolean sharp)
+frame_painter_update (FramePainter *self, guint multiple)
 {
   if (self->frame == NULL)
     return NULL;
-  if (self->current != NULL && !texture_ring_is_stale (self->ring) && self->sharp == sharp)
+  if (self->current != NULL && !texture_ring_is_stale (self->ring) && self->multiple == multiple)
     return self->current;
-  self->sharp = sharp;
+  self->multiple = multiple;
   find_context (self);
   if (self->context != NULL)
-    update_gl (self, sharp);
+    update_gl (self);
   else
     update_memory (self);
   return self->current;

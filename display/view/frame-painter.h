@@ -33,9 +33,9 @@ Frame *frame_painter_get_frame (FramePainter *self);
 /* rect lies inside the frame and has changed. */
 void frame_painter_damage (FramePainter *self, const FrameRect *rect);
 
-/* The present picture. `sharp`: its pixels become whole squares of device pixels, so no smoothing. Borrowed until the next call;
- * NULL: there is no frame. */
-GdkTexture *frame_painter_update (FramePainter *self, gboolean sharp);
+/* The present picture. `multiple`: its pixels become squares of that many device pixels, and stay sharp; 0: it is smoothed to
+ * whatever size. Borrowed until the next call; NULL: there is no frame. */
+GdkTexture *frame_painter_update (FramePainter *self, guint multiple);
 
 gboolean frame_painter_uses_gl (FramePainter *self);
 const FramePainterStats *frame_painter_get_stats (FramePainter *self);

@@ -1,4 +1,4 @@
-#include "transport/fake-transport.h"
+#include "fake-transport.h"
 
 struct _FakeTransport
 {
