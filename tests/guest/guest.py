@@ -116,7 +116,8 @@ class Qmp:
 class Guest:
     """with Guest (options, ...) as guest: started, and at the end killed if it still is there."""
 
-    def __init__(self, options, *arguments, flavour="generic", form="vmlinux", cmdline="", memory="512M", cpus=1):
+    def __init__(self, options, *arguments, flavour="generic", form="vmlinux", cmdline="", memory="512M", cpus=1,
+                 console="console=ttyS0 quiet"):
         self.console = ""
         self.mark = 0
         self.qmp = None
@@ -124,7 +125,7 @@ class Guest:
         self.folder = tempfile.mkdtemp(prefix="guest-")
         self.control = f"{self.folder}/control"
         command = [options.vmm, "--accel", "kvm", "--kernel", options.material[f"{form}-{flavour}"],
-                   "--initrd", options.material[f"initrd-{flavour}"], "--cmdline", f"console=ttyS0 quiet {cmdline}".strip(),
+                   "--initrd", options.material[f"initrd-{flavour}"], "--cmdline", f"{console} {cmdline}".strip(),
                    "--memory", memory, "--cpus", str(cpus), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
         self.errors = open(f"{self.folder}/stderr", "w+")
         self.start = time.monotonic()
@@ -225,6 +226,45 @@ class Guest:
             return self.process.wait(timeout=max(end - time.monotonic(), 1))
         except subprocess.TimeoutExpired:
             raise GuestError(f"alcove-vmm did not end in {seconds} s")
+
+
+class Eye:
+    """A SPICE client, spice-eye.c, told what to do line by line."""
+
+    def __init__(self, options, *arguments):
+        self.process = subprocess.Popen([options.material["eye"], *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.expect("ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def expect(self, word):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout=PATIENCE):
+                raise GuestError("spice-eye: no answer")
+        line = self.process.stdout.readline().split()
+        if not line or line[0] != word:
+            raise GuestError(f"spice-eye: {line}, not {word}")
+        return line[1:]
+
+    def ask(self, line, word="ok"):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.expect(word)
+
+    def wait_pixel(self, x, y, rgb, seconds=20):
+        """The pixel in the end, which is rgb unless time is up."""
+        end = time.monotonic() + seconds
+        while (seen := self.ask(f"pixel {x} {y}", "pixel")[0]) != rgb and time.monotonic() < end:
+            time.sleep(0.1)
+        return seen
 
 
 class Options:
