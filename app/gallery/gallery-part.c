@@ -111,6 +111,9 @@ gallery_part_open (const char *path, GalleryHash hash, GError **error)
   if (flock (self->fd, LOCK_EX | LOCK_NB) != 0)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_BUSY, "It is being downloaded already");
+      /* The other's file: not to be removed as an empty part of ours. */
+      close (self->fd);
+      self->fd = -1;
       gallery_part_free (self);
       return NULL;
     }
