@@ -276,9 +276,9 @@ static void
 test_folder (void)
 {
   const char *folder = app_test_folder ();
-  g_autofree char *one = write_entry (folder, "1.json", "one", "Zulu");
-  g_autofree char *two = write_entry (folder, "2.json", "two", "Alpha");
-  g_autofree char *hidden = write_entry (folder, ".3.json", "three", "Hidden");
+  g_autofree char *one G_GNUC_UNUSED = write_entry (folder, "1.json", "one", "Zulu");
+  g_autofree char *two G_GNUC_UNUSED = write_entry (folder, "2.json", "two", "Alpha");
+  g_autofree char *hidden G_GNUC_UNUSED = write_entry (folder, ".3.json", "three", "Hidden");
   g_autofree char *bad = g_build_filename (folder, "bad.json", NULL);
   g_autofree char *huge = g_build_filename (folder, "huge.json", NULL);
   g_autofree char *spaces = g_strnfill (GALLERY_CATALOG_FILE_MAX + 1, ' ');

@@ -155,7 +155,6 @@ test_cancel_and_resume (Fixture *fixture, gconstpointer data)
   Seen seen = { .cancel_at = 1024 * 1024, .cancellable = cancellable };
   g_autoptr (GError) error = NULL;
   gint64 began = g_get_monotonic_time ();
-  guint64 before;
 
   fixture->server->hang_after = 2 * 1024 * 1024;
   fixture->server->pause_ms = 12; /* so that its progress is seen before it hangs */
@@ -165,10 +164,8 @@ test_cancel_and_resume (Fixture *fixture, gconstpointer data)
   g_assert_true (app_test_exists (fixture->part));
   g_assert_false (app_test_exists (fixture->path));
   fixture->server->hang_after = fixture->server->pause_ms = 0;
-  before = fixture->server->bytes_sent;
   finish_it (fixture);
-  g_assert_nonnull (fixture->server->last_range);
-  g_assert_cmpuint (fixture->server->bytes_sent - before, <=, SIZE - 1024 * 1024);
+  g_assert_cmpuint (g_ascii_strtoull (fixture->server->last_range, NULL, 10), >=, 1024 * 1024);
 }
 
 /* Breaks again and again: as long as bytes come, it goes on. */
