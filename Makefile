@@ -2,7 +2,7 @@
 BUILD ?= build
 MESON_FLAGS ?=
 
-.PHONY: all packages check demo
+.PHONY: all packages check demo bench
 
 all: packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -26,3 +26,7 @@ else ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
 else
 	@tests/ui/with-display $(DEMO)
 endif
+
+# Each figure as a ratio taken in one run: frame paths, then boots against QEMU on KVM (in the appliance where the host has none).
+bench: all
+	@python3 tests/bench/bench.py $(BUILD)

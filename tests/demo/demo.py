@@ -2,7 +2,7 @@
 
 Usage: demo.py BUILD_FOLDER [--nested] [--entry ID] [--leave-window]
 
-Everything lives in BUILD_FOLDER/demo (machines, downloads, sockets, pictures); nothing of the user's own library is touched. The
+Everything lives in BUILD_FOLDER/demo (machines, downloads, pictures); nothing of the user's own library is touched. The
 window is a real one, on a session bus of its own, driven by the same `alcove` commands that a person can type. Ends 0 only if the
 window really showed the guest's kernel and then its installer, which is userspace (looked at in the pixels of the window).
 
@@ -39,6 +39,8 @@ class Demo:
         self.build = pathlib.Path(options.build).absolute()
         self.folder = self.build / ("demo-nested" if options.nested else "demo")
         self.nested = options.nested
+        # The appliance's own memory is quicker than the host's files, which it sees through a slow channel.
+        self.store = pathlib.Path("/tmp/alcove-demo-store") if options.nested else self.folder
         self.leave_window = options.leave_window
         self.entry = options.entry
         self.alcove = self.build / "app" / "alcove"
@@ -52,10 +54,11 @@ class Demo:
         runtime = pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/alcove-demo-{os.getuid()}") / f"alcove-{self.folder.name}"
         runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.store.mkdir(parents=True, exist_ok=True)
         self.environment = {
             **os.environ,
-            "ALCOVE_DATA_DIR": str(self.folder / "data"),
-            "ALCOVE_CACHE_DIR": str(self.folder / "cache"),
+            "ALCOVE_DATA_DIR": str(self.store / "data"),
+            "ALCOVE_CACHE_DIR": str(self.store / "cache"),
             "ALCOVE_RUNTIME_DIR": str(runtime),
             "ALCOVE_GALLERY_DIR": str(SOURCE / "data" / "gallery"),
             "ALCOVE_VMM": str(self.build / "vmm" / "alcove-vmm"),
