@@ -3,17 +3,17 @@
 #include "bus/guest-memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* Theory of operation
  *
- * One sealed memfd holds the RAM; its regions lie in it one after the other. Each region is mapped on a 2 MiB
- * boundary and madvise()d, so that the host can use huge pages where shmem's own setting
- * (/sys/kernel/mm/transparent_hugepage/shmem_enabled) lets it. The seals keep whoever else holds the
- * memfd from shrinking it, which would make our own access a SIGBUS.
+ * Anonymous memory on 2 MiB boundaries, for which the host is asked for huge pages: a guest that boots touches most of its memory for
+ * the first time, and each page of it is a nested page fault and an exit: 28 thousand of 4 KiB in a boot, two hundred of 2 MiB. A memfd
+ * would be shared with helper processes more easily, but shmem has huge pages only where the administrator switched them on
+ * (shmem_enabled, "never" as distributions ship it): a machine that needs a vhost-user helper takes that slower memory, no other.
+ *
+ * Children do not get the memory (MADV_DONTFORK): copy-on-write would part what the guest sees from what we see.
  */
 #define GUEST_PAGE       UINT64_C (4096)
 #define HUGE_PAGE        UINT64_C (0x200000)
@@ -21,7 +21,6 @@
 
 struct GuestMemory
 {
-  int fd;
   uint64_t size;
   unsigned n_regions;
   GuestMemoryRegion regions[GUEST_MAX_REGION];
@@ -38,52 +37,25 @@ fail (GError **error, const char *step, uint64_t size)
   return false;
 }
 
-static bool
-open_memfd (GuestMemory *memory, GError **error)
-{
-  memory->fd = memfd_create ("alcove-guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (memory->fd < 0)
-    return fail (error, "memfd_create", memory->size);
-  if (memory->size > INT64_MAX)
-    {
-      errno = EFBIG;
-      return fail (error, "ftruncate", memory->size);
-    }
-  if (ftruncate (memory->fd, (off_t) memory->size) < 0)
-    return fail (error, "ftruncate", memory->size);
-  if (fcntl (memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-    return fail (error, "F_ADD_SEALS", memory->size);
-  return true;
-}
-
-/* Reserves room for the region and a huge page more, maps the region on the boundary inside, gives the rest back. */
+/* Takes room for the region and a huge page more, and gives back what is before and behind the boundaries. */
 static bool
 map_region (const GuestMemory *memory, GuestMemoryRegion *region, GError **error)
 {
   size_t room = region->size + HUGE_PAGE;
-  uint8_t *reserved =
-      mmap (NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  uint8_t *taken =
+      mmap (NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-  if (reserved == MAP_FAILED)
+  if (taken == MAP_FAILED)
     return fail (error, "mmap", memory->size);
-  size_t before = -(uintptr_t) reserved & (HUGE_PAGE - 1);
-  uint8_t *host =
-      mmap (reserved + before, region->size, PROT_READ | PROT_WRITE,
-            MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd, (off_t) region->fd_offset);
-  if (host == MAP_FAILED)
-    {
-      int saved = errno;
-      munmap (reserved, room);
-      errno = saved;
-      return fail (error, "mmap", memory->size);
-    }
+  size_t before = -(uintptr_t) taken & (HUGE_PAGE - 1);
   if (before > 0)
-    munmap (reserved, before);
-  munmap (host + region->size, room - before - region->size);
-  region->host = host;
-  /* Both are wishes: a kernel without them still runs the guest. */
-  madvise (host, region->size, MADV_HUGEPAGE);
-  madvise (host, region->size, MADV_DONTDUMP);
+    munmap (taken, before);
+  region->host = taken + before;
+  munmap (region->host + region->size, room - before - region->size);
+  /* These are wishes: a kernel without them still runs the guest. */
+  madvise (region->host, region->size, MADV_HUGEPAGE);
+  madvise (region->host, region->size, MADV_DONTDUMP);
+  madvise (region->host, region->size, MADV_DONTFORK);
   return true;
 }
 
@@ -99,7 +71,6 @@ lay_out (GuestMemory *memory, uint64_t hole_start, uint64_t hole_end)
       memory->regions[1] = (GuestMemoryRegion){
         .gpa = hole_end,
         .size = memory->size - low,
-        .fd_offset = low,
       };
       memory->n_regions = 2;
     }
@@ -113,10 +84,7 @@ guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError 
   g_return_val_if_fail (hole_end >= hole_start && hole_end % GUEST_PAGE == 0, NULL);
 
   g_autoptr (GuestMemory) memory = g_new0 (GuestMemory, 1);
-  memory->fd = -1;
   memory->size = size;
-  if (!open_memfd (memory, error))
-    return NULL;
   lay_out (memory, hole_start, hole_end);
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (!map_region (memory, &memory->regions[i], error))
@@ -133,15 +101,7 @@ guest_memory_free (GuestMemory *memory)
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (memory->regions[i].host)
       munmap (memory->regions[i].host, memory->regions[i].size);
-  if (memory->fd >= 0)
-    close (memory->fd);
   g_free (memory);
-}
-
-int
-guest_memory_get_fd (const GuestMemory *memory)
-{
-  return memory->fd;
 }
 
 uint64_t

@@ -9,8 +9,7 @@
 /* The guest's RAM, and the one door to it. Everything that a guest points at passes through here;
  * nobody else adds an offset to a guest-physical address.
  *
- * RAM is one memfd (so that vhost-user daemons can share it) seen as up to two regions around the
- * PCI hole. The layout never changes after guest_memory_new (), so every call here may come from
+ * RAM is anonymous memory in up to two regions around the PCI hole. The layout never changes after guest_memory_new (), so every call here may come from
  * any thread without a lock. The bytes themselves belong to the guest, which may change them at
  * any moment: copy in once, then use the copy.
  *
@@ -23,8 +22,7 @@ typedef struct GuestMemoryRegion
 {
   uint64_t gpa;
   uint64_t size;
-  uint8_t *host;      /* borrowed; valid while the GuestMemory lives */
-  uint64_t fd_offset; /* where the region starts in guest_memory_get_fd () */
+  uint8_t *host; /* borrowed; valid while the GuestMemory lives */
 } GuestMemoryRegion;
 
 /* size: a multiple of 4 KiB. RAM fills [0, hole_start) first, the rest starts at hole_end.
@@ -34,8 +32,6 @@ GuestMemory *guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole
 void guest_memory_free (GuestMemory *memory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GuestMemory, guest_memory_free)
 
-/* The memfd, borrowed. */
-int guest_memory_get_fd (const GuestMemory *memory);
 uint64_t guest_memory_get_size (const GuestMemory *memory);
 const GuestMemoryRegion *guest_memory_get_regions (const GuestMemory *memory, unsigned *n_regions);
 
