@@ -51,12 +51,13 @@ frame_init (Frame *self)
 static gboolean
 frame_check_layout (guint64 width, guint64 height, guint64 stride, GError **error)
 {
-  if (width == 0 || height == 0 || width > FRAME_MAX_SIDE || height > FRAME_MAX_SIDE)
+  if (width == 0 || height == 0 || width > FRAME_MAX_SIDE || height > FRAME_MAX_SIDE ||
+      width * height > FRAME_MAX_PIXELS)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                    "The machine announced a screen of %" G_GUINT64_FORMAT "x%" G_GUINT64_FORMAT
-                   " pixels; up to %dx%d can be shown",
-                   width, height, FRAME_MAX_SIDE, FRAME_MAX_SIDE);
+                   " pixels; up to %u pixels, %d a side, can be shown",
+                   width, height, FRAME_MAX_PIXELS, FRAME_MAX_SIDE);
       return FALSE;
     }
   /* GL counts rows in pixels, hence a multiple of four; the upper limit keeps the product small. */

@@ -22,6 +22,8 @@ typedef struct
 
 /* The longest side that is taken: 16384, more than any screen and what GL implementations allow. */
 #define FRAME_MAX_SIDE 16384
+/* And 256 MiB, what eight 4K screens have: a server does not choose how much memory a copy takes. */
+#define FRAME_MAX_PIXELS (8192u * 8192u)
 
 /* How the pixels of frame_write () look like; values of one are SPICE's surface formats. */
 typedef enum

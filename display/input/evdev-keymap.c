@@ -4,15 +4,17 @@
 
 #define E0 0x100
 
-/* Linux took its first codes from set 1, so those stand for themselves: only the others are listed. */
+/* Linux took its first codes from set 1, so those stand for themselves: only the others are listed, as the kernel itself
+ * translates them back for raw mode (drivers/tty/vt/keyboard.c), which is what QEMU understands too. */
 static const guint16 others[] = {
+  [KEY_ZENKAKUHANKAKU] = 0x76,
   [KEY_RO] = 0x73,
   [KEY_KATAKANA] = 0x78,
   [KEY_HIRAGANA] = 0x77,
   [KEY_HENKAN] = 0x79,
   [KEY_KATAKANAHIRAGANA] = 0x70,
   [KEY_MUHENKAN] = 0x7b,
-  [KEY_KPJPCOMMA] = 0x7e,
+  [KEY_KPJPCOMMA] = 0x5c,
   [KEY_KPENTER] = E0 | 0x1c,
   [KEY_RIGHTCTRL] = E0 | 0x1d,
   [KEY_KPSLASH] = E0 | 0x35,
@@ -35,6 +37,8 @@ static const guint16 others[] = {
   [KEY_KPEQUAL] = 0x59,
   [KEY_PAUSE] = E0 | 0x46,
   [KEY_KPCOMMA] = 0x7e,
+  [KEY_HANGEUL] = 0x72,
+  [KEY_HANJA] = 0x71,
   [KEY_YEN] = 0x7d,
   [KEY_LEFTMETA] = E0 | 0x5b,
   [KEY_RIGHTMETA] = E0 | 0x5c,
@@ -54,18 +58,18 @@ static const guint16 others[] = {
   [KEY_STOPCD] = E0 | 0x24,
   [KEY_HOMEPAGE] = E0 | 0x32,
   [KEY_REFRESH] = E0 | 0x67,
-  [KEY_F13] = 0x5b,
-  [KEY_F14] = 0x5c,
-  [KEY_F15] = 0x5d,
-  [KEY_F16] = 0x64,
-  [KEY_F17] = 0x65,
-  [KEY_F18] = 0x66,
-  [KEY_F19] = 0x67,
-  [KEY_F20] = 0x68,
-  [KEY_F21] = 0x69,
-  [KEY_F22] = 0x6a,
-  [KEY_F23] = 0x6b,
-  [KEY_F24] = 0x76,
+  [KEY_F13] = 0x5d,
+  [KEY_F14] = 0x5e,
+  [KEY_F15] = 0x5f,
+  [KEY_F16] = 0x55,
+  [KEY_F17] = E0 | 0x03,
+  [KEY_F18] = E0 | 0x77,
+  [KEY_F19] = E0 | 0x04,
+  [KEY_F20] = 0x5a,
+  [KEY_F21] = 0x74,
+  [KEY_F22] = E0 | 0x79,
+  [KEY_F23] = 0x6d,
+  [KEY_F24] = 0x6f,
   [KEY_SEARCH] = E0 | 0x65,
   [KEY_MEDIA] = E0 | 0x6d,
 };
@@ -77,6 +81,6 @@ evdev_keymap_to_xt (guint code)
     return 0;
   if (others[code] != 0)
     return others[code];
-  /* 84 has no key; 85 (Zenkaku/Hankaku) has a code that only its own keyboard knows. */
-  return code <= KEY_F12 && code != 84 && code != KEY_ZENKAKUHANKAKU ? code : 0;
+  /* 84 has no key: set 1 uses it for SysRq with Alt. */
+  return code <= KEY_F12 && code != 84 ? code : 0;
 }

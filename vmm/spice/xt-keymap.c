@@ -9,21 +9,22 @@ static uint16_t
 plain_key (uint8_t code)
 {
   static const uint16_t others[] = {
+    [0x54] = KEY_SYSRQ,
+    [0x55] = KEY_F16,
     [0x59] = KEY_KPEQUAL,
-    [0x5b] = KEY_F13,
-    [0x5c] = KEY_F14,
-    [0x5d] = KEY_F15,
-    [0x64] = KEY_F16,
-    [0x65] = KEY_F17,
-    [0x66] = KEY_F18,
-    [0x67] = KEY_F19,
-    [0x68] = KEY_F20,
-    [0x69] = KEY_F21,
-    [0x6a] = KEY_F22,
-    [0x6b] = KEY_F23,
+    [0x5a] = KEY_F20,
+    [0x5c] = KEY_KPJPCOMMA,
+    [0x5d] = KEY_F13,
+    [0x5e] = KEY_F14,
+    [0x5f] = KEY_F15,
+    [0x6d] = KEY_F23,
+    [0x6f] = KEY_F24,
     [0x70] = KEY_KATAKANAHIRAGANA,
+    [0x71] = KEY_HANJA,
+    [0x72] = KEY_HANGEUL,
     [0x73] = KEY_RO,
-    [0x76] = KEY_F24,
+    [0x74] = KEY_F21,
+    [0x76] = KEY_ZENKAKUHANKAKU,
     [0x77] = KEY_HIRAGANA,
     [0x78] = KEY_KATAKANA,
     [0x79] = KEY_HENKAN,
@@ -33,14 +34,13 @@ plain_key (uint8_t code)
     [0x7f] = 0,
   };
 
-  if (code == 0x54)
-    return KEY_SYSRQ;
-  if (code <= KEY_F12)
-    return code;
-  return others[code];
+  if (others[code])
+    return others[code];
+  return code <= KEY_F12 ? code : 0;
 }
 
 static const uint16_t extended_keys[RELEASE] = {
+  [0x03] = KEY_F17,          [0x04] = KEY_F19,      [0x77] = KEY_F18,       [0x79] = KEY_F22,
   [0x10] = KEY_PREVIOUSSONG, [0x19] = KEY_NEXTSONG, [0x1c] = KEY_KPENTER,   [0x1d] = KEY_RIGHTCTRL,
   [0x20] = KEY_MUTE,         [0x21] = KEY_CALC,     [0x22] = KEY_PLAYPAUSE, [0x24] = KEY_STOPCD,
   [0x2e] = KEY_VOLUMEDOWN,   [0x30] = KEY_VOLUMEUP, [0x32] = KEY_HOMEPAGE,  [0x35] = KEY_KPSLASH,
