@@ -1,6 +1,6 @@
 #define G_LOG_DOMAIN "app-gallery"
 
-#include "gallery/gallery-install.h"
+#include "gallery/gallery-install-private.h"
 
 #include "gallery/gallery-download.h"
 #include "gallery/gallery-provision.h"
@@ -24,13 +24,6 @@
  * Everything is made in a draft folder of the store, so a failure at any point leaves the
  * library as it was; the downloads stay in the cache. */
 
-#define KERNEL_FILE "kernel"
-#define INITRD_FILE "initrd"
-#define CDROM_FILE  "cdrom.iso"
-#define DISK_FILE   "disk.raw"
-#define SEED_FILE   "seed.iso"
-#define NVRAM_FILE  "nvram.fd"
-
 G_DEFINE_ENUM_TYPE (GalleryStage, gallery_stage,
                     G_DEFINE_ENUM_VALUE (GALLERY_STAGE_WAITING, "waiting"),
                     G_DEFINE_ENUM_VALUE (GALLERY_STAGE_DOWNLOAD, "download"),
@@ -39,43 +32,6 @@ G_DEFINE_ENUM_TYPE (GalleryStage, gallery_stage,
                     G_DEFINE_ENUM_VALUE (GALLERY_STAGE_CREATE, "create"),
                     G_DEFINE_ENUM_VALUE (GALLERY_STAGE_DONE, "done"),
                     G_DEFINE_ENUM_VALUE (GALLERY_STAGE_FAILED, "failed"))
-
-#define N_STAGES (GALLERY_STAGE_FAILED + 1)
-
-/* One file of the entry on its way. */
-typedef struct Item
-{
-  const GalleryFile *file;
-  char *cached;   /* where its download is */
-  char *expected; /* digest */
-  char *unpacked; /* in the draft; NULL: used as downloaded */
-} Item;
-
-struct _GalleryInstall
-{
-  GObject parent;
-  GalleryEntry *entry;
-  MachineStore *store;
-  GalleryCache *cache;
-  /* The user's choices */
-  char *name;
-  guint cpus;
-  guint64 memory;
-  guint64 disk_size;
-  MachineNetwork network;
-  char *user;
-  char *password;
-  char *ssh_key;
-  /* Of the run */
-  GTask *task;
-  MachineDraft *draft;
-  GArray *items; /* of Item */
-  guint index;
-  GalleryStage stage;
-  gint64 stage_since_us;
-  double stage_seconds[N_STAGES];
-  GalleryProgress progress;
-};
 
 G_DEFINE_FINAL_TYPE (GalleryInstall, gallery_install, G_TYPE_OBJECT)
 
@@ -371,113 +327,15 @@ unpack_next (GalleryInstall *self)
 
 /* --- create -------------------------------------------------------------------------------- */
 
-static const char *
-name_for (GalleryRole role)
-{
-  static const char *const names[] = {
-    [GALLERY_ROLE_DISK] = DISK_FILE,
-    [GALLERY_ROLE_KERNEL] = KERNEL_FILE,
-    [GALLERY_ROLE_INITRD] = INITRD_FILE,
-    [GALLERY_ROLE_CDROM] = CDROM_FILE,
-  };
-
-  return names[role];
-}
-
-static gboolean
-has_role (GalleryInstall *self, GalleryRole role)
-{
-  for (guint i = 0; i < self->items->len; i++)
-    if (g_array_index (self->items, Item, i).file->role == role)
-      return TRUE;
-  return FALSE;
-}
-
-static MachineSettings *
-make_settings (GalleryInstall *self)
-{
-  MachineSettings *settings = machine_settings_new (self->name);
-  MachineFirmware firmware = gallery_entry_get_firmware (self->entry);
-
-  machine_settings_set_cpus (settings, self->cpus);
-  machine_settings_set_memory (settings, self->memory);
-  machine_settings_set_firmware (settings, firmware);
-  machine_settings_set_network (settings, self->network);
-  machine_settings_set_entry_id (settings, gallery_entry_get_id (self->entry));
-  machine_settings_set_note (settings, gallery_entry_get_login (self->entry));
-  if (firmware == MACHINE_FIRMWARE_LINUX)
-    {
-      machine_settings_set_kernel (settings, KERNEL_FILE);
-      machine_settings_set_initrd (settings,
-                                   has_role (self, GALLERY_ROLE_INITRD) ? INITRD_FILE : NULL);
-      machine_settings_set_cmdline (settings, gallery_entry_get_cmdline (self->entry));
-    }
-  else
-    machine_settings_set_nvram (settings, NVRAM_FILE);
-  if (has_role (self, GALLERY_ROLE_DISK) || self->disk_size > 0)
-    machine_settings_add_disk (settings, DISK_FILE, MACHINE_DISK_RAW, FALSE);
-  if (has_role (self, GALLERY_ROLE_CDROM))
-    machine_settings_set_cdrom (settings, CDROM_FILE);
-  if (self->user != NULL)
-    machine_settings_add_disk (settings, SEED_FILE, MACHINE_DISK_RAW, TRUE);
-  return settings;
-}
-
-/* cloud-init takes a host name of letters, digits and dashes. */
-static char *
-make_host_name (const char *name)
-{
-  g_autofree char *ascii = g_str_to_ascii (name, "C");
-  char *host = g_strcanon (g_strndup (ascii, 40),
-                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", '-');
-
-  while (host[0] == '-')
-    memmove (host, host + 1, strlen (host));
-  while (host[0] != '\0' && host[strlen (host) - 1] == '-')
-    host[strlen (host) - 1] = '\0';
-  if (host[0] == '\0')
-    {
-      g_free (host);
-      return g_strdup ("alcove");
-    }
-  return host;
-}
-
-static gboolean
-write_seed (GalleryInstall *self, GError **error)
-{
-  g_autofree char *path = NULL;
-  g_autofree char *host = NULL;
-  GallerySeed seed = { .user = self->user, .password = self->password, .ssh_key = self->ssh_key };
-
-  if (self->user == NULL)
-    return TRUE;
-  path = g_build_filename (machine_draft_get_folder (self->draft), SEED_FILE, NULL);
-  host = make_host_name (self->name);
-  seed.host_name = host;
-  return gallery_seed_write (&seed, path, error);
-}
-
-static gboolean
-make_empty_disk (GalleryInstall *self, GError **error)
-{
-  g_autofree char *path = NULL;
-
-  if (self->disk_size == 0 || has_role (self, GALLERY_ROLE_DISK))
-    return TRUE;
-  path = g_build_filename (machine_draft_get_folder (self->draft), DISK_FILE, NULL);
-  return gallery_provision_empty_disk (path, self->disk_size, error);
-}
-
 static void
 commit (GalleryInstall *self)
 {
-  g_autoptr (MachineSettings) settings = make_settings (self);
+  g_autoptr (MachineSettings) settings = gallery_install_make_settings (self);
   g_autoptr (GTask) task = NULL;
   AlcoveMachine *machine = NULL;
   GError *error = NULL;
 
-  if (make_empty_disk (self, &error) && write_seed (self, &error))
+  if (gallery_install_make_empty_disk (self, &error) && gallery_install_write_seed (self, &error))
     machine = machine_store_commit (self->store, g_steal_pointer (&self->draft), settings, &error);
   if (machine == NULL)
     {
@@ -541,8 +399,8 @@ create_next (GalleryInstall *self)
     }
   item = current (self);
   source = item->unpacked != NULL ? item->unpacked : item->cached;
-  target =
-      g_build_filename (machine_draft_get_folder (self->draft), name_for (item->file->role), NULL);
+  target = g_build_filename (machine_draft_get_folder (self->draft),
+                             gallery_install_get_file_name (item->file->role), NULL);
   if (item->file->role == GALLERY_ROLE_DISK)
     {
       const GalleryProvisionOptions options = {
@@ -569,7 +427,7 @@ create_next (GalleryInstall *self)
 static gboolean
 prepare (GalleryInstall *self, GError **error)
 {
-  g_autoptr (MachineSettings) settings = make_settings (self);
+  g_autoptr (MachineSettings) settings = gallery_install_make_settings (self);
   g_autofree char *missing = NULL;
   const GallerySeed seed = { .user = self->user,
                              .password = self->password,
@@ -761,115 +619,6 @@ gallery_install_set_user (GalleryInstall *self, const char *user, const char *pa
   self->user = g_strdup (user);
   self->password = g_strdup (password);
   self->ssh_key = g_steal_pointer (&line);
-}
-
-GalleryStage
-gallery_install_get_stage (GalleryInstall *self)
-{
-  return self->stage;
-}
-
-double
-gallery_install_get_progress (GalleryInstall *self)
-{
-  if (self->stage == GALLERY_STAGE_DONE)
-    return 1;
-  return self->progress.total > 0
-             ? CLAMP ((double) self->progress.done / self->progress.total, 0, 1)
-             : -1;
-}
-
-guint64
-gallery_install_get_bytes_done (GalleryInstall *self)
-{
-  return self->progress.done;
-}
-
-guint64
-gallery_install_get_bytes_total (GalleryInstall *self)
-{
-  return self->progress.total;
-}
-
-double
-gallery_install_get_rate (GalleryInstall *self)
-{
-  return self->progress.rate;
-}
-
-double
-gallery_install_get_seconds_left (GalleryInstall *self)
-{
-  return self->progress.seconds_left;
-}
-
-double
-gallery_install_get_stage_seconds (GalleryInstall *self, GalleryStage stage)
-{
-  double seconds;
-
-  g_return_val_if_fail ((guint) stage < N_STAGES, 0);
-  seconds = self->stage_seconds[stage];
-  if (stage == self->stage && self->task != NULL)
-    seconds += (double) (g_get_monotonic_time () - self->stage_since_us) / G_USEC_PER_SEC;
-  return seconds;
-}
-
-static char *
-dup_seconds_left (double seconds)
-{
-  guint whole = (guint) MIN (seconds, 359999);
-
-  if (whole >= 3600)
-    return g_strdup_printf ("%u h %u min left", whole / 3600, whole / 60 % 60);
-  if (whole >= 60)
-    return g_strdup_printf ("%u min %u s left", whole / 60, whole % 60);
-  return g_strdup_printf ("%u s left", whole);
-}
-
-static char *
-dup_download_status (GalleryInstall *self)
-{
-  g_autofree char *done = g_format_size (self->progress.done);
-  g_autofree char *total = g_format_size (self->progress.total);
-  g_autofree char *rate = g_format_size ((guint64) self->progress.rate);
-  GString *text = g_string_new ("Downloading");
-
-  if (self->progress.total > 0)
-    g_string_append_printf (text, ": %s of %s", done, total);
-  else if (self->progress.done > 0)
-    g_string_append_printf (text, ": %s", done);
-  if (self->progress.rate > 0)
-    g_string_append_printf (text, ", %s/s", rate);
-  if (self->progress.seconds_left >= 0)
-    {
-      g_autofree char *left = dup_seconds_left (self->progress.seconds_left);
-
-      g_string_append_printf (text, ", %s", left);
-    }
-  return g_string_free (text, FALSE);
-}
-
-char *
-gallery_install_dup_status (GalleryInstall *self)
-{
-  static const char *const texts[] = {
-    [GALLERY_STAGE_WAITING] = "Waiting",
-    [GALLERY_STAGE_DOWNLOAD] = "Downloading",
-    [GALLERY_STAGE_VERIFY] = "Comparing with what the vendor published",
-    [GALLERY_STAGE_UNPACK] = "Unpacking",
-    [GALLERY_STAGE_CREATE] = "Making the machine",
-    [GALLERY_STAGE_DONE] = "Done",
-    [GALLERY_STAGE_FAILED] = "Failed",
-  };
-  double progress = gallery_install_get_progress (self);
-
-  G_STATIC_ASSERT (G_N_ELEMENTS (texts) == N_STAGES);
-  if (self->stage == GALLERY_STAGE_DOWNLOAD)
-    return dup_download_status (self);
-  if (progress >= 0 && self->stage != GALLERY_STAGE_DONE && self->stage != GALLERY_STAGE_FAILED)
-    return g_strdup_printf ("%s: %d%%", texts[self->stage], (int) (progress * 100));
-  return g_strdup (texts[self->stage]);
 }
 
 static void

@@ -1,10 +1,9 @@
 #define G_LOG_DOMAIN "app-machine"
 
-#include "machine/alcove-machine.h"
+#include "machine/alcove-machine-private.h"
 
 #include "machine/machine-launch.h"
 #include "machine/machine-lock.h"
-#include "machine/machine-session.h"
 #include "machine/machine-thumbnail.h"
 
 #include <string.h>
@@ -18,27 +17,6 @@
 
 /* How often a machine that someone else runs, but that does not answer yet, is asked again. */
 #define PROBE_AGAIN_MS 1000
-
-struct _AlcoveMachine
-{
-  GObject parent;
-  char *folder;
-  char *id;
-  MachineSettings *settings; /* NULL: broken */
-  MachineState state;
-  MachineAccelerator accelerator;
-  char *last_error;
-  char *thumbnail;
-  MachineSession *session;
-  GCancellable *start_cancellable; /* while starting */
-  int lock_fd;                     /* while starting, -1 otherwise */
-  GPtrArray *off_tasks;            /* of force_off, until the end */
-  GFileMonitor *monitor;
-  guint probe_source;
-  guint thumbnail_source;
-  guint thumbnail_seconds;
-  gboolean probing;
-};
 
 G_DEFINE_FINAL_TYPE (AlcoveMachine, alcove_machine, G_TYPE_OBJECT)
 
@@ -190,8 +168,8 @@ on_thumbnail_saved (GObject *source, GAsyncResult *result, gpointer data)
     g_debug ("%s: %s", self->id, error->message);
 }
 
-static void
-save_thumbnail (AlcoveMachine *self)
+void
+alcove_machine_save_thumbnail (AlcoveMachine *self)
 {
   MachineControl *control = alcove_machine_get_control (self);
 
@@ -203,7 +181,7 @@ save_thumbnail (AlcoveMachine *self)
 static gboolean
 on_thumbnail_due (gpointer data)
 {
-  save_thumbnail (data);
+  alcove_machine_save_thumbnail (data);
   return G_SOURCE_CONTINUE;
 }
 
@@ -224,7 +202,7 @@ alcove_machine_set_thumbnail_interval (AlcoveMachine *self, guint seconds)
   self->thumbnail_seconds = seconds;
   update_thumbnail_timer (self);
   if (seconds > 0)
-    save_thumbnail (self);
+    alcove_machine_save_thumbnail (self);
 }
 
 /* --- the session --------------------------------------------------------------------------- */
@@ -376,8 +354,8 @@ alcove_machine_start_async (AlcoveMachine *self, GCancellable *cancellable,
                         on_launched, g_object_ref (task));
 }
 
-static gboolean
-finish_boolean (AlcoveMachine *self, GAsyncResult *result, GError **error)
+gboolean
+alcove_machine_finish_boolean (AlcoveMachine *self, GAsyncResult *result, GError **error)
 {
   g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
   return g_task_propagate_boolean (G_TASK (result), error);
@@ -386,7 +364,7 @@ finish_boolean (AlcoveMachine *self, GAsyncResult *result, GError **error)
 gboolean
 alcove_machine_start_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
 {
-  return finish_boolean (self, result, error);
+  return alcove_machine_finish_boolean (self, result, error);
 }
 
 /* --- reconnect ----------------------------------------------------------------------------- */
@@ -475,176 +453,7 @@ alcove_machine_reconnect_async (AlcoveMachine *self, GCancellable *cancellable,
 gboolean
 alcove_machine_reconnect_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
 {
-  return finish_boolean (self, result, error);
-}
-
-/* --- commands ------------------------------------------------------------------------------ */
-
-static void
-on_command_done (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (GTask) task = data;
-  AlcoveMachine *self = g_task_get_source_object (task);
-  g_autoptr (JsonNode) node = NULL;
-  GError *error = NULL;
-
-  node = machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
-  if (node == NULL)
-    {
-      g_task_return_error (task, error);
-      return;
-    }
-  if (g_task_get_source_tag (task) == alcove_machine_shut_down_async && self->session != NULL)
-    machine_session_expect_shutdown (self->session);
-  g_task_return_boolean (task, TRUE);
-}
-
-/* A task, or NULL when it was answered: the machine is not there to be told. */
-static GTask *
-command_task (AlcoveMachine *self, gpointer tag, GCancellable *cancellable,
-              GAsyncReadyCallback callback, gpointer data)
-{
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
-
-  g_task_set_source_tag (task, tag);
-  if (alcove_machine_get_control (self) != NULL)
-    return g_steal_pointer (&task);
-  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CLOSED,
-                           alcove_machine_is_active (self) ? "“%s” does not answer at the moment"
-                                                           : "“%s” is not running",
-                           alcove_machine_get_name (self));
-  return NULL;
-}
-
-static void
-run_command (AlcoveMachine *self, const char *command, gpointer tag, GCancellable *cancellable,
-             GAsyncReadyCallback callback, gpointer data)
-{
-  GTask *task = command_task (self, tag, cancellable, callback, data);
-
-  if (task != NULL)
-    machine_control_execute_async (alcove_machine_get_control (self), command, NULL, cancellable,
-                                   on_command_done, task);
-}
-
-void
-alcove_machine_shut_down_async (AlcoveMachine *self, GCancellable *cancellable,
-                                GAsyncReadyCallback callback, gpointer data)
-{
-  save_thumbnail (self);
-  run_command (self, "system_powerdown", alcove_machine_shut_down_async, cancellable, callback,
-               data);
-}
-
-gboolean
-alcove_machine_shut_down_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  return finish_boolean (self, result, error);
-}
-
-void
-alcove_machine_force_off_async (AlcoveMachine *self, GCancellable *cancellable,
-                                GAsyncReadyCallback callback, gpointer data)
-{
-  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
-
-  g_task_set_source_tag (task, alcove_machine_force_off_async);
-  if (!alcove_machine_is_active (self))
-    {
-      g_task_return_boolean (task, TRUE);
-      return;
-    }
-  if (self->session == NULL && self->start_cancellable == NULL)
-    {
-      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_BUSY,
-                               "“%s” is being started by another program",
-                               alcove_machine_get_name (self));
-      return;
-    }
-  g_ptr_array_add (self->off_tasks, g_object_ref (task));
-  if (self->session == NULL)
-    {
-      g_cancellable_cancel (self->start_cancellable);
-      return;
-    }
-  save_thumbnail (self); /* commands are carried out in order: this one comes before quit */
-  machine_session_force_off (self->session);
-}
-
-gboolean
-alcove_machine_force_off_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  return finish_boolean (self, result, error);
-}
-
-void
-alcove_machine_pause_async (AlcoveMachine *self, GCancellable *cancellable,
-                            GAsyncReadyCallback callback, gpointer data)
-{
-  run_command (self, "stop", alcove_machine_pause_async, cancellable, callback, data);
-}
-
-gboolean
-alcove_machine_pause_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  return finish_boolean (self, result, error);
-}
-
-void
-alcove_machine_resume_async (AlcoveMachine *self, GCancellable *cancellable,
-                             GAsyncReadyCallback callback, gpointer data)
-{
-  run_command (self, "cont", alcove_machine_resume_async, cancellable, callback, data);
-}
-
-gboolean
-alcove_machine_resume_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  return finish_boolean (self, result, error);
-}
-
-void
-alcove_machine_reset_async (AlcoveMachine *self, GCancellable *cancellable,
-                            GAsyncReadyCallback callback, gpointer data)
-{
-  run_command (self, "system_reset", alcove_machine_reset_async, cancellable, callback, data);
-}
-
-gboolean
-alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  return finish_boolean (self, result, error);
-}
-
-static void
-on_display_opened (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autoptr (GTask) task = data;
-  GError *error = NULL;
-  int fd = machine_control_open_display_finish (MACHINE_CONTROL (source), result, &error);
-
-  if (fd >= 0)
-    g_task_return_int (task, fd);
-  else
-    g_task_return_error (task, error);
-}
-
-void
-alcove_machine_open_display_async (AlcoveMachine *self, GCancellable *cancellable,
-                                   GAsyncReadyCallback callback, gpointer data)
-{
-  GTask *task = command_task (self, alcove_machine_open_display_async, cancellable, callback, data);
-
-  if (task != NULL)
-    machine_control_open_display_async (alcove_machine_get_control (self), cancellable,
-                                        on_display_opened, task);
-}
-
-int
-alcove_machine_open_display_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
-{
-  g_return_val_if_fail (g_task_is_valid (result, self), -1);
-  return g_task_propagate_int (G_TASK (result), error);
+  return alcove_machine_finish_boolean (self, result, error);
 }
 
 /* --- the object ---------------------------------------------------------------------------- */

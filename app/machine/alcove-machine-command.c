@@ -1,0 +1,175 @@
+#define G_LOG_DOMAIN "app-machine"
+
+#include "machine/alcove-machine-private.h"
+
+/* Theory of operation: all but force off is one command of the control connection, whose answer is
+ * the result. Force off is answered by the machine's end, in alcove-machine.c: until then its tasks
+ * wait in `off_tasks`. */
+
+static void
+on_command_done (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  AlcoveMachine *self = g_task_get_source_object (task);
+  g_autoptr (JsonNode) node = NULL;
+  GError *error = NULL;
+
+  node = machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
+  if (node == NULL)
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  if (g_task_get_source_tag (task) == alcove_machine_shut_down_async && self->session != NULL)
+    machine_session_expect_shutdown (self->session);
+  g_task_return_boolean (task, TRUE);
+}
+
+/* A task, or NULL when it was answered: the machine is not there to be told. */
+static GTask *
+command_task (AlcoveMachine *self, gpointer tag, GCancellable *cancellable,
+              GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+
+  g_task_set_source_tag (task, tag);
+  if (alcove_machine_get_control (self) != NULL)
+    return g_steal_pointer (&task);
+  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CLOSED,
+                           alcove_machine_is_active (self) ? "“%s” does not answer at the moment"
+                                                           : "“%s” is not running",
+                           alcove_machine_get_name (self));
+  return NULL;
+}
+
+static void
+run_command (AlcoveMachine *self, const char *command, gpointer tag, GCancellable *cancellable,
+             GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = command_task (self, tag, cancellable, callback, data);
+
+  if (task != NULL)
+    machine_control_execute_async (alcove_machine_get_control (self), command, NULL, cancellable,
+                                   on_command_done, task);
+}
+
+void
+alcove_machine_shut_down_async (AlcoveMachine *self, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data)
+{
+  alcove_machine_save_thumbnail (self);
+  run_command (self, "system_powerdown", alcove_machine_shut_down_async, cancellable, callback,
+               data);
+}
+
+gboolean
+alcove_machine_shut_down_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_force_off_async (AlcoveMachine *self, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+
+  g_task_set_source_tag (task, alcove_machine_force_off_async);
+  if (!alcove_machine_is_active (self))
+    {
+      g_task_return_boolean (task, TRUE);
+      return;
+    }
+  if (self->session == NULL && self->start_cancellable == NULL)
+    {
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_BUSY,
+                               "“%s” is being started by another program",
+                               alcove_machine_get_name (self));
+      return;
+    }
+  g_ptr_array_add (self->off_tasks, g_object_ref (task));
+  if (self->session == NULL)
+    {
+      g_cancellable_cancel (self->start_cancellable);
+      return;
+    }
+  alcove_machine_save_thumbnail (
+      self); /* commands are carried out in order: this one comes before quit */
+  machine_session_force_off (self->session);
+}
+
+gboolean
+alcove_machine_force_off_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_pause_async (AlcoveMachine *self, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "stop", alcove_machine_pause_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_pause_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_resume_async (AlcoveMachine *self, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "cont", alcove_machine_resume_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_resume_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+void
+alcove_machine_reset_async (AlcoveMachine *self, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  run_command (self, "system_reset", alcove_machine_reset_async, cancellable, callback, data);
+}
+
+gboolean
+alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+static void
+on_display_opened (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  GError *error = NULL;
+  int fd = machine_control_open_display_finish (MACHINE_CONTROL (source), result, &error);
+
+  if (fd >= 0)
+    g_task_return_int (task, fd);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+alcove_machine_open_display_async (AlcoveMachine *self, GCancellable *cancellable,
+                                   GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = command_task (self, alcove_machine_open_display_async, cancellable, callback, data);
+
+  if (task != NULL)
+    machine_control_open_display_async (alcove_machine_get_control (self), cancellable,
+                                        on_display_opened, task);
+}
+
+int
+alcove_machine_open_display_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), -1);
+  return g_task_propagate_int (G_TASK (result), error);
+}
