@@ -20,7 +20,7 @@ check: all
 DEMO = python3 tests/demo/demo.py $(BUILD)
 demo: all
 ifdef NESTED
-	@tests/nested/appliance --timeout 1200 -- tests/ui/with-display $(DEMO) --nested
+	@tests/nested/appliance --timeout 2000 -- tests/ui/with-display $(DEMO) --nested
 else ifneq ($(DISPLAY)$(WAYLAND_DISPLAY),)
 	@$(DEMO) --leave-window
 else

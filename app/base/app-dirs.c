@@ -1,5 +1,8 @@
 #include "base/app-dirs.h"
 
+#define APPLICATION_ID "org.alcove.Alcove"
+#define DIGITS         12 /* of the folder's digest: no two libraries of a user are alike in them */
+
 static char *
 from_environment (const char *variable)
 {
@@ -58,4 +61,16 @@ app_dirs_dup_gallery (void)
     g_strv_builder_add (folders, ALCOVE_SOURCE_GALLERY_DIR);
   g_strv_builder_add (folders, own);
   return g_strv_builder_end (folders);
+}
+
+char *
+app_dirs_dup_application_id (void)
+{
+  g_autofree char *given = from_environment ("ALCOVE_DATA_DIR");
+  g_autofree char *digest = NULL;
+
+  if (given == NULL)
+    return g_strdup (APPLICATION_ID);
+  digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, given, -1);
+  return g_strdup_printf (APPLICATION_ID ".Library%.*s", DIGITS, digest);
 }

@@ -19,3 +19,8 @@ char *app_dirs_dup_runtime (void);
 /* The folders that hold catalogue files, in the order of loading; later ones win.
  * NULL-terminated. */
 char **app_dirs_dup_gallery (void);
+
+/* The name on the session bus of the one window process of this library: "org.alcove.Alcove", or,
+ * with ALCOVE_DATA_DIR, one of its own for each folder, so that a command never reaches a window
+ * that shows another library. */
+char *app_dirs_dup_application_id (void);

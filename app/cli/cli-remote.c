@@ -1,12 +1,12 @@
 #include "cli/cli-command.h"
 
-#define REMOTE_APP_ID "org.alcove.Alcove"
+#include "base/app-dirs.h"
 
 gboolean
 cli_remote_command (const char *command, const char *machine_id, const char *argument)
 {
-  g_autoptr (GApplication) application =
-      g_application_new (REMOTE_APP_ID, G_APPLICATION_IS_LAUNCHER);
+  g_autofree char *id = app_dirs_dup_application_id ();
+  g_autoptr (GApplication) application = g_application_new (id, G_APPLICATION_IS_LAUNCHER);
   g_autoptr (GDBusConnection) bus = NULL;
 
   /* As a launcher it never becomes the application: this fails when none is running. */

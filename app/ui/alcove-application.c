@@ -1,6 +1,7 @@
 #include "ui/alcove-application.h"
 
 #include <glib/gi18n.h>
+#include "base/app-dirs.h"
 #include "cli/cli.h"
 #include "ui/alcove-window.h"
 #include "ui/machine/machine-actions.h"
@@ -379,7 +380,8 @@ alcove_application_init (AlcoveApplication *self)
 AlcoveApplication *
 alcove_application_new (void)
 {
-  return g_object_new (ALCOVE_TYPE_APPLICATION, "application-id", ALCOVE_APP_ID,
-                       "resource-base-path", "/org/alcove/Alcove", "flags",
-                       G_APPLICATION_HANDLES_COMMAND_LINE, NULL);
+  g_autofree char *id = app_dirs_dup_application_id ();
+
+  return g_object_new (ALCOVE_TYPE_APPLICATION, "application-id", id, "resource-base-path",
+                       "/org/alcove/Alcove", "flags", G_APPLICATION_HANDLES_COMMAND_LINE, NULL);
 }

@@ -4,10 +4,11 @@ Usage: demo.py BUILD_FOLDER [--nested] [--entry ID] [--leave-window]
 
 Everything lives in BUILD_FOLDER/demo (machines, downloads, pictures); nothing of the user's own library is touched. The
 window is a real one, on a session bus of its own, driven by the same `alcove` commands that a person can type. Ends 0 only if the
-window really showed the guest's kernel and then its installer, which is userspace (looked at in the pixels of the window).
+guest's userspace was reached, which its first script says on the serial port, and the window really showed the installer, which is
+looked at in the pixels of the window.
 
---nested: said by the appliance's side of `make demo NESTED=1`: the machine must run on KVM, and has no network card, which our
-monitor on KVM does not have yet.
+The machine has no network card, which our monitor on KVM does not have yet: with one it would run emulated everywhere.
+--nested: said by the appliance's side of `make demo NESTED=1`: the machine must run on KVM.
 """
 
 import argparse
@@ -26,8 +27,11 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 DOWNLOADED, PACKAGED = "debian-12-netboot", "debian-12-installer"
 REACHABLE = "https://deb.debian.org/debian/dists/bookworm/main/installer-amd64/current/images/SHA256SUMS"
 NAME = "demo"
-STAGES = ("download", "verify", "unpack", "create", "start", "first picture", "userspace")
+STAGES = ("download", "verify", "unpack", "create")
+# What the installer's first script says on the serial port; the kernel does not.
+USERSPACE = b"Starting system log daemon"
 SIZE = "1100x850"
+PAUSE = 3  # seconds; a picture of the window costs some time itself
 
 
 class DemoError(Exception):
@@ -45,11 +49,11 @@ class Demo:
         self.entry = options.entry
         self.alcove = self.build / "app" / "alcove"
         self.picture = self.folder / "window.png"
-        self.seconds = {}
+        self.id = None
         self.window = None
         self.bus = None
         # Emulation, and KVM in an emulated computer, are some ten times slower than a laptop's KVM.
-        self.limit = 600 if self.nested else 300
+        self.limit = 1500 if self.nested else 600
         # Sockets have short names: their folder is not in the build folder, which may be deep.
         runtime = pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/alcove-demo-{os.getuid()}") / f"alcove-{self.folder.name}"
         runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -71,7 +75,6 @@ class Demo:
         return result
 
     def say(self, stage, seconds, note=""):
-        self.seconds[stage] = seconds
         print(f"demo: {stage:<14} {seconds:7.1f} s  {note}".rstrip(), flush=True)
 
     # --- the system and the machine ---
@@ -97,22 +100,23 @@ class Demo:
         except (OSError, ValueError):
             pass
         pid_file.unlink(missing_ok=True)
-        machines = map(json.loads, self.run("list", "--json").stdout.splitlines())
-        if any(machine["name"] == NAME for machine in machines):
-            self.run("force-off", NAME, check=False)
-            self.run("delete", NAME, "--yes")
+        for machine in map(json.loads, self.run("list", "--json").stdout.splitlines()):
+            self.run("force-off", machine["id"], check=False)
+            self.run("delete", machine["id"], "--yes")
 
     def install(self):
-        words = ["--network", "none"] if self.nested else []
         entries = self.choose()
         for entry in entries:
-            result = self.run("install", entry, "--name", NAME, *words, "--json", check=entry == entries[-1])
+            result = self.run("install", entry, "--name", NAME, "--network", "none", "--json", check=entry == entries[-1])
             if result.returncode == 0:
                 break
             print(f"demo: {entry}: {result.stderr.strip()}", flush=True)
-        seconds = json.loads(result.stdout)["seconds"]
-        for stage in STAGES[:4]:
-            self.say(stage, seconds.get(stage, 0.0), entry if stage == "download" else "")
+        made = json.loads(result.stdout)
+        for stage in STAGES:
+            self.say(stage, made["seconds"].get(stage, 0.0), entry if stage == "download" else "")
+        self.id = made["id"]
+        self.run("set", self.id, "--serial", "serial.log")
+        self.serial = pathlib.Path(made["folder"]) / "serial.log"
 
     # --- the window ---
 
@@ -121,10 +125,11 @@ class Demo:
         script = 'echo "$DBUS_SESSION_BUS_ADDRESS"; exec "$@"'
         log = open(self.folder / "window.log", "w")
         self.window = subprocess.Popen(
-            ["dbus-run-session", "--", "sh", "-c", script, "sh", str(self.alcove), "show", NAME, "--start", "--wait-picture",
+            ["dbus-run-session", "--", "sh", "-c", script, "sh", str(self.alcove), "show", self.id, "--start", "--wait-picture",
              "--timeout", str(self.limit), "--size", SIZE],
             env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
         (self.folder / "window.pid").write_text(str(self.window.pid))
+        self.began = time.monotonic()
         self.bus = self.window.stdout.readline().strip()
         if not self.bus:
             raise DemoError(f"no session bus (see {log.name})")
@@ -133,11 +138,11 @@ class Demo:
         for line in self.window.stdout:
             stage = json.loads(line)
             if stage["stage"] == "running":
-                self.say("start", stage["seconds"], f"on {stage['accelerator']}")
+                self.say("start", time.monotonic() - self.began, f"on {stage['accelerator']}")
                 if self.nested and stage["accelerator"] != "kvm":
                     raise DemoError("the machine was to run on KVM and is emulated")
             elif stage["stage"] == "picture":
-                self.say("first picture", stage["seconds"],
+                self.say("first picture", time.monotonic() - self.began,
                          f"{stage['width']}x{stage['height']}, {'memfd' if stage['shared-memory'] else 'QXL'}, "
                          f"{'GL' if stage['gl'] else 'without GL'}")
                 return
@@ -146,25 +151,37 @@ class Demo:
     def photograph(self):
         """The running window saves itself, as for any other caller on its bus."""
         result = subprocess.run(
-            [str(self.alcove), "show", NAME, "--screenshot", str(self.picture)],
+            [str(self.alcove), "show", self.id, "--screenshot", str(self.picture)],
             env={**self.environment, "DBUS_SESSION_BUS_ADDRESS": self.bus}, capture_output=True, text=True, timeout=self.limit)
         if result.returncode:
             raise DemoError(f"the window cannot be photographed: {result.stderr.strip()}")
 
-    def wait_for_userspace(self):
-        """Debian's installer paints the screen blue with a grey box, which no kernel message does."""
-        began, end = time.monotonic(), time.monotonic() + self.limit
-        while time.monotonic() < end:
-            self.photograph()
-            blue, grey = count_colours(self.picture)
-            if blue > 0.03 and blue + grey > 0.4:
-                self.say("userspace", self.seconds["first picture"] + time.monotonic() - began,
-                         f"blue {blue:.0%}, grey {grey:.0%} of the window")
-                return
+    def wait_until(self, reached, missing):
+        """Calls reached () until it gives something, which is returned; the seconds are counted from the start."""
+        while True:
+            value = reached()
+            if value:
+                return time.monotonic() - self.began, value
             if self.window.poll() is not None:
                 raise DemoError("the window has gone")
-            time.sleep(1)
-        raise DemoError(f"the installer did not appear within {self.limit} s; the window last showed {self.picture}")
+            if time.monotonic() - self.began > self.limit:
+                raise DemoError(f"{missing} within {self.limit} s; the window last showed {self.picture}, the serial port {self.serial}")
+            time.sleep(PAUSE)
+
+    def wait_for_userspace(self):
+        seconds, _ = self.wait_until(lambda: self.serial.exists() and USERSPACE in self.serial.read_bytes(),
+                                     f"“{USERSPACE.decode()}” was not written on the serial port")
+        self.say("userspace", seconds)
+
+    def wait_for_installer(self):
+        """Debian's installer paints the screen blue with a grey box, which no kernel message does."""
+        def shown():
+            self.photograph()
+            blue, grey = count_colours(self.picture)
+            return blue > 0.03 and blue + grey > 0.5 and f"in the window: {blue:.0%} of it blue, {grey:.0%} grey"
+
+        seconds, note = self.wait_until(shown, "the installer's screen did not appear")
+        self.say("installer", seconds, note)
 
     def close(self, failed):
         if self.leave_window and not failed:
@@ -173,7 +190,8 @@ class Demo:
         if self.window and self.window.poll() is None:
             os.killpg(self.window.pid, signal.SIGTERM)
             self.window.wait(30)
-        self.run("force-off", NAME, check=False)
+        if self.id:
+            self.run("force-off", self.id, check=False)
 
     def main(self):
         failed = True
@@ -183,6 +201,7 @@ class Demo:
             self.open_window()
             self.wait_for_first_picture()
             self.wait_for_userspace()
+            self.wait_for_installer()
             failed = False
         except (DemoError, subprocess.TimeoutExpired) as error:
             print(f"demo: FAILED: {error}", flush=True)
