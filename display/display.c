@@ -19,6 +19,8 @@
 
 /* Two refreshes of a slow monitor. */
 #define ANSWER_MS 100
+/* While updates keep coming, a picture is drawn this often. */
+#define DRAW_MS 33
 /* A window that is being resized asks when it rests. */
 #define RESIZE_MS 150
 
@@ -43,6 +45,7 @@ struct _AlcoveDisplay
 
   guint unanswered;
   guint answer_source;
+  guint draw_idle, draw_deadline; /* both or none */
 
   gboolean resize_guest, capture_keyboard;
   guint resize_source;
@@ -166,6 +169,35 @@ on_frame (AlcoveDisplay *self, Frame *frame)
 }
 
 static void
+cancel_draw (AlcoveDisplay *self)
+{
+  g_clear_handle_id (&self->draw_idle, g_source_remove);
+  g_clear_handle_id (&self->draw_deadline, g_source_remove);
+}
+
+static gboolean
+draw_now (gpointer data)
+{
+  AlcoveDisplay *self = data;
+
+  cancel_draw (self);
+  gtk_widget_queue_draw (GTK_WIDGET (self));
+  return G_SOURCE_REMOVE;
+}
+
+/* spice-client-glib handles one message an idle of default priority, which comes behind every redraw: where drawing is slow, a redraw
+ * for each update would leave it one message a picture. So the picture is drawn when nothing more is there to be read, or when its time
+ * is up. */
+static void
+schedule_draw (AlcoveDisplay *self)
+{
+  if (self->draw_idle != 0)
+    return;
+  self->draw_idle = g_idle_add_full (G_PRIORITY_LOW, draw_now, self, NULL);
+  self->draw_deadline = g_timeout_add (DRAW_MS, draw_now, self);
+}
+
+static void
 on_damage (AlcoveDisplay *self, const FrameRect *rect)
 {
   self->updates++;
@@ -174,7 +206,7 @@ on_damage (AlcoveDisplay *self, const FrameRect *rect)
   self->unanswered++;
   if (self->answer_source == 0)
     self->answer_source = g_timeout_add (ANSWER_MS, on_not_drawn, self);
-  gtk_widget_queue_draw (GTK_WIDGET (self));
+  schedule_draw (self);
 }
 
 static void
@@ -536,6 +568,7 @@ alcove_display_dispose (GObject *object)
 {
   AlcoveDisplay *self = ALCOVE_DISPLAY (object);
 
+  cancel_draw (self);
   if (self->keyboard != NULL)
     drop_transport (self);
   g_clear_handle_id (&self->resize_source, g_source_remove);
