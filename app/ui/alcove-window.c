@@ -143,6 +143,18 @@ alcove_window_show_machine (AlcoveWindow *self, AlcoveMachine *machine)
   machine_page_focus (self->machine_page);
 }
 
+char *
+alcove_window_dup_place (AlcoveWindow *self)
+{
+  const char *view = adw_view_stack_get_visible_child_name (self->views);
+  const char *face = strcmp (view, "library") == 0 ? library_page_get_face (self->library_page)
+                                                   : gallery_page_get_face (self->gallery_page);
+
+  if (strcmp (get_place (self), "main") != 0)
+    return g_strdup (get_place (self));
+  return g_strconcat (view, "/", face, NULL);
+}
+
 AlcoveMachine *
 alcove_window_get_machine (AlcoveWindow *self)
 {

@@ -17,6 +17,10 @@ void alcove_window_show_gallery (AlcoveWindow *self);
 void alcove_window_show_entry (AlcoveWindow *self, GalleryEntry *entry);
 void alcove_window_show_machine (AlcoveWindow *self, AlcoveMachine *machine);
 
+/* Where the user is: "library/empty", "library/grid", "gallery/list", "install", "machine", and the
+ * like. Free it. */
+char *alcove_window_dup_place (AlcoveWindow *self);
+
 /* The machine that it shows, NULL if none. Borrowed. */
 AlcoveMachine *alcove_window_get_machine (AlcoveWindow *self);
 

@@ -92,9 +92,16 @@ finish (ShowRequest *self, int status, const char *problem)
 static gboolean
 step_window (ShowRequest *self)
 {
+  g_autofree char *place = NULL;
+  JsonBuilder *builder;
+
   if (!gtk_widget_get_mapped (GTK_WIDGET (self->window)))
     return FALSE;
-  stage_print (self, stage_new (self, "window"));
+  place = alcove_window_dup_place (self->window);
+  builder = stage_new (self, "window");
+  json_builder_set_member_name (builder, "place");
+  json_builder_add_string_value (builder, place);
+  stage_print (self, builder);
   return TRUE;
 }
 

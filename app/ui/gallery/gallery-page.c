@@ -79,6 +79,12 @@ gallery_page_set_search (GalleryPage *self, const char *text)
   update_stack (self);
 }
 
+const char *
+gallery_page_get_face (GalleryPage *self)
+{
+  return gtk_stack_get_visible_child_name (self->stack);
+}
+
 void
 gallery_page_focus (GalleryPage *self)
 {

@@ -118,6 +118,12 @@ library_page_set_search (LibraryPage *self, const char *text)
   update_stack (self);
 }
 
+const char *
+library_page_get_face (LibraryPage *self)
+{
+  return gtk_stack_get_visible_child_name (self->stack);
+}
+
 void
 library_page_set_live (LibraryPage *self, gboolean live)
 {

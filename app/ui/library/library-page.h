@@ -16,5 +16,7 @@ void library_page_set_models (LibraryPage *self, MachineStore *store, InstallJob
 void library_page_set_search (LibraryPage *self, const char *text);
 /* Whether running machines are to be photographed every few seconds; only while it is seen. */
 void library_page_set_live (LibraryPage *self, gboolean live);
+/* Which of its faces it shows: "empty", "nothing-found" or "grid". Borrowed. */
+const char *library_page_get_face (LibraryPage *self);
 
 G_END_DECLS
