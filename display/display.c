@@ -254,11 +254,10 @@ ask_for_size (AlcoveDisplay *self)
       height = gtk_widget_get_height (widget) * scale;
 
   if (!self->resize_guest || !self->connected || !gtk_widget_get_mapped (widget) || width <= 0 ||
-      height <= 0 || (width == self->asked_width && height == self->asked_height))
+      height <= 0 || (width == self->asked_width && height == self->asked_height) ||
+      !display_transport_takes_size (self->transport))
     return;
-  /* Not now: "changed" comes before the next attempt. */
-  if (!display_transport_request_size (self->transport, (guint) width, (guint) height))
-    return;
+  display_transport_request_size (self->transport, (guint) width, (guint) height);
   self->asked_width = width;
   self->asked_height = height;
 }
@@ -284,6 +283,9 @@ static void
 on_changed (AlcoveDisplay *self)
 {
   keyboard_input_sync_locks (self->keyboard);
+  /* A guest that starts anew has forgotten the size. */
+  if (!display_transport_takes_size (self->transport))
+    self->asked_width = self->asked_height = 0;
   schedule_size (self);
 }
 

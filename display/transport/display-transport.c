@@ -97,10 +97,16 @@ display_transport_send_wheel (DisplayTransport *self, int steps)
   ALCOVE_DISPLAY_TRANSPORT_GET_CLASS (self)->send_wheel (self, steps);
 }
 
-gboolean
+void
 display_transport_request_size (DisplayTransport *self, guint width, guint height)
 {
-  return ALCOVE_DISPLAY_TRANSPORT_GET_CLASS (self)->request_size (self, width, height);
+  ALCOVE_DISPLAY_TRANSPORT_GET_CLASS (self)->request_size (self, width, height);
+}
+
+gboolean
+display_transport_takes_size (DisplayTransport *self)
+{
+  return ALCOVE_DISPLAY_TRANSPORT_GET_CLASS (self)->takes_size (self);
 }
 
 gboolean

@@ -61,7 +61,8 @@ struct _DisplayTransportClass
   void (*send_motion) (DisplayTransport *self, int dx, int dy);
   void (*send_button) (DisplayTransport *self, PointerButton button, gboolean down);
   void (*send_wheel) (DisplayTransport *self, int steps);
-  gboolean (*request_size) (DisplayTransport *self, guint width, guint height);
+  void (*request_size) (DisplayTransport *self, guint width, guint height);
+  gboolean (*takes_size) (DisplayTransport *self);
   gboolean (*wants_motion) (DisplayTransport *self);
   gboolean (*get_locks) (DisplayTransport *self, KeyLocks *locks);
 };
@@ -86,9 +87,11 @@ void display_transport_send_button (DisplayTransport *self, PointerButton button
 /* Notches; away from the user is negative, as GDK has it. */
 void display_transport_send_wheel (DisplayTransport *self, int steps);
 
-/* Asks the guest for another screen size, in guest pixels. FALSE: it cannot be asked now; "changed"
- * says when to try again. */
-gboolean display_transport_request_size (DisplayTransport *self, guint width, guint height);
+/* Asks the guest for another screen size, in guest pixels. It hears that only while it takes sizes. */
+void display_transport_request_size (DisplayTransport *self, guint width, guint height);
+
+/* Whether somebody in the guest listens. */
+gboolean display_transport_takes_size (DisplayTransport *self);
 
 gboolean display_transport_wants_motion (DisplayTransport *self);
 /* FALSE: the guest has never said. */

@@ -436,20 +436,27 @@ spice_transport_send_wheel (DisplayTransport *transport, int steps)
 }
 
 static gboolean
-spice_transport_request_size (DisplayTransport *transport, guint width, guint height)
+spice_transport_takes_size (DisplayTransport *transport)
 {
   SpiceTransport *self = ALCOVE_SPICE_TRANSPORT (transport);
   gboolean agent = FALSE;
 
-  if (!self->opened || self->main == NULL)
-    return FALSE;
-  g_object_get (self->main, "agent-connected", &agent, NULL);
-  if (!agent)
-    return FALSE;
+  if (self->opened && self->main != NULL)
+    g_object_get (self->main, "agent-connected", &agent, NULL);
+  return agent;
+}
+
+static void
+spice_transport_request_size (DisplayTransport *transport, guint width, guint height)
+{
+  SpiceTransport *self = ALCOVE_SPICE_TRANSPORT (transport);
+
+  if (!spice_transport_takes_size (transport))
+    return;
   /* Told to send by itself, the library would wait a second. */
   spice_main_channel_update_display_enabled (self->main, 0, TRUE, FALSE);
   spice_main_channel_update_display (self->main, 0, 0, 0, width, height, FALSE);
-  return spice_main_channel_send_monitor_config (self->main);
+  spice_main_channel_send_monitor_config (self->main);
 }
 
 static gboolean
@@ -512,6 +519,7 @@ spice_transport_class_init (SpiceTransportClass *klass)
   transport->send_button = spice_transport_send_button;
   transport->send_wheel = spice_transport_send_wheel;
   transport->request_size = spice_transport_request_size;
+  transport->takes_size = spice_transport_takes_size;
   transport->wants_motion = spice_transport_wants_motion;
   transport->get_locks = spice_transport_get_locks;
 }

@@ -30,6 +30,7 @@ struct _FramePainter
   GdkSurface *surface;
   GdkGLContext *context; /* NULL: not tried yet, or there is none */
   gboolean no_gl;        /* tried in vain on this surface */
+  int max_side;          /* of a texture */
   Frame *frame;
   TextureRing *ring;
   GlTexture *textures[TEXTURE_RING_SLOTS];
@@ -262,7 +263,11 @@ find_context (FramePainter *self)
   if (self->context != NULL && !gdk_gl_context_realize (self->context, &error))
     g_clear_object (&self->context);
   if (self->context != NULL)
-    return;
+    {
+      gdk_gl_context_make_current (self->context);
+      glGetIntegerv (GL_MAX_TEXTURE_SIZE, &self->max_side);
+      return;
+    }
   self->no_gl = TRUE;
   g_debug ("no GL, pictures are copied: %s", error->message);
 }
@@ -325,7 +330,7 @@ frame_painter_update (FramePainter *self, guint multiple)
     return self->current;
   self->multiple = multiple;
   find_context (self);
-  if (self->context != NULL)
+  if (frame_painter_uses_gl (self))
     update_gl (self);
   else
     update_memory (self);
@@ -335,7 +340,10 @@ frame_painter_update (FramePainter *self, guint multiple)
 gboolean
 frame_painter_uses_gl (FramePainter *self)
 {
-  return self->context != NULL;
+  /* What is too large for a texture GSK cuts into pieces. */
+  return self->context != NULL &&
+         (self->frame == NULL || (int) MAX (frame_get_width (self->frame),
+                                            frame_get_height (self->frame)) <= self->max_side);
 }
 
 const FramePainterStats *

@@ -77,13 +77,16 @@ fake_transport_send_wheel (DisplayTransport *transport, int steps)
   note (transport, "wheel %d", steps);
 }
 
-static gboolean
+static void
 fake_transport_request_size (DisplayTransport *transport, guint width, guint height)
 {
-  if (!ALCOVE_FAKE_TRANSPORT (transport)->takes_size)
-    return FALSE;
   note (transport, "size %ux%u", width, height);
-  return TRUE;
+}
+
+static gboolean
+fake_transport_takes_size (DisplayTransport *transport)
+{
+  return ALCOVE_FAKE_TRANSPORT (transport)->takes_size;
 }
 
 static gboolean
@@ -129,6 +132,7 @@ fake_transport_class_init (FakeTransportClass *klass)
   transport->send_button = fake_transport_send_button;
   transport->send_wheel = fake_transport_send_wheel;
   transport->request_size = fake_transport_request_size;
+  transport->takes_size = fake_transport_takes_size;
   transport->wants_motion = fake_transport_wants_motion;
   transport->get_locks = fake_transport_get_locks;
 }

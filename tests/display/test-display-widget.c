@@ -359,6 +359,13 @@ test_the_guest_is_asked_for_device_pixels (Fixture *f, gconstpointer data)
   screen_fixture_run (300);
   g_assert_true (g_str_has_suffix (read_log (f), second));
   g_assert_cmpuint (f->log->len, ==, strlen (first) + 2 + strlen (second));
+  /* A guest that starts anew has forgotten it. */
+  forget_log (f);
+  fake_transport_set_state (f->transport, FALSE, FALSE, -1);
+  screen_fixture_run (200);
+  g_assert_cmpstr (read_log (f), ==, "");
+  fake_transport_set_state (f->transport, TRUE, FALSE, -1);
+  wait_sent (f, second);
 }
 
 static guint
