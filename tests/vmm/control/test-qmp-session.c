@@ -228,7 +228,8 @@ test_malformed_is_answered (Fixture *fixture, const void *data)
   for (unsigned i = 0; i < G_N_ELEMENTS (malformed); i++)
     {
       g_autofree char *answer = ask (fixture, malformed[i]);
-      g_test_message ("%s: %s", malformed[i], answer);
+      g_autofree char *said = g_strescape (malformed[i], NULL);
+      g_test_message ("%s: %s", said, answer);
       g_assert_true (g_str_has_prefix (
           answer, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"JSON parse error, "));
       g_assert_null (strstr (strstr (answer, "\r\n") + 2, "\r\n"));
