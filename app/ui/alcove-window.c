@@ -451,6 +451,14 @@ alcove_window_class_init (AlcoveWindowClass *klass)
   gtk_widget_class_install_action (widget_class, "win.fullscreen", NULL, action_fullscreen);
 }
 
+/* Not the header bar, where GTK would begin: Enter is to do what the page is for. */
+static void
+on_map (AlcoveWindow *self)
+{
+  if (gtk_window_get_focus (GTK_WINDOW (self)) == NULL)
+    gtk_widget_child_focus (GTK_WIDGET (self->views), GTK_DIR_TAB_FORWARD);
+}
+
 static void
 alcove_window_init (AlcoveWindow *self)
 {
@@ -461,6 +469,7 @@ alcove_window_init (AlcoveWindow *self)
                             self);
   g_signal_connect_swapped (self->leaflet, "notify::child-transition-running",
                             G_CALLBACK (on_settled), self);
+  g_signal_connect (self, "map", G_CALLBACK (on_map), NULL);
   g_signal_connect (self, "close-request", G_CALLBACK (on_close_request), NULL);
 }
 

@@ -1,0 +1,229 @@
+"""The program as a user meets it: windows, keys, machines that run. Usage: test-app-window.py ALCOVE ALCOVE_VMM
+
+Runs under with-display. Each test has a library, downloads and settings of its own; the gallery has one system, the distribution's
+installer kernel served by HTTP on 127.0.0.1, and one whose checksum is wrong. The window is driven by keys (xdotool) and asked
+where it is (`alcove show` without a machine says it); machines are the real monitor's.
+"""
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ALCOVE, VMM = map(os.path.abspath, sys.argv[1:3])
+KERNEL = pathlib.Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
+PATIENCE = 120  # seconds that a slow computer may take for any one step
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def entry(name, url, digest):
+    return {
+        "schema": 1, "id": name, "name": name.capitalize(), "vendor": "Test", "arch": "x86_64", "kind": "installer", "status": "supported",
+        "summary": "A kernel and nothing else.", "tested": "by this test", "firmware": "linux", "cmdline": "console=tty0 panic=0",
+        "network": "none", "minimum": {"cpus": 1, "memory": "128M"}, "recommended": {"cpus": 1, "memory": "256M"},
+        "files": [{"role": "kernel", "urls": [url], "size": KERNEL.stat().st_size, "checksum": {"hash": "sha256", "value": digest}}],
+    }
+
+
+class AppTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=KERNEL.parent))
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.url = f"http://127.0.0.1:{cls.server.server_port}/linux"
+        cls.digest = hashlib.sha256(KERNEL.read_bytes()).hexdigest()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.shutdown()
+        cls.server.server_close()
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="alcove-ui-"))
+        gallery = self.folder / "gallery"
+        gallery.mkdir()
+        for name, digest in (("able", self.digest), ("wrong", "0" * 64)):
+            (gallery / f"{name}.json").write_text(json.dumps(entry(name, self.url, digest)))
+        self.environment = dict(os.environ, ALCOVE_VMM=VMM, ALCOVE_DATA_DIR=str(self.folder / "data"),
+                                ALCOVE_CACHE_DIR=str(self.folder / "cache"), ALCOVE_RUNTIME_DIR=str(self.folder / "run"),
+                                ALCOVE_GALLERY_DIR=str(gallery), XDG_CONFIG_HOME=str(self.folder / "config"))
+        self.app = None
+
+    def tearDown(self):
+        self.kill_app()
+        for machine in self.machines():
+            self.alcove("force-off", machine["id"], check=False)
+        shutil.rmtree(self.folder)
+
+    # --- the program ---
+
+    def alcove(self, *words, check=True):
+        result = subprocess.run([ALCOVE, *words], env=self.environment, capture_output=True, text=True, timeout=PATIENCE * 2)
+        if check and result.returncode:
+            self.fail(f"alcove {' '.join(words)} ended {result.returncode}: {result.stderr}")
+        return result
+
+    def machines(self):
+        return [json.loads(line) for line in self.alcove("list", "--json").stdout.splitlines()]
+
+    def machine(self):
+        machines = self.machines()
+        self.assertEqual(len(machines), 1)
+        return machines[0]
+
+    def open_app(self, *words):
+        """The window is there when this returns."""
+        self.app = subprocess.Popen([ALCOVE, "show", *words], env=self.environment, stdout=subprocess.PIPE, text=True)
+        told = json.loads(self.app.stdout.readline())
+        self.assertEqual(told["stage"], "window")
+        self.focus()
+        return told["place"]
+
+    def kill_app(self):
+        if self.app:
+            self.app.kill()
+            self.app.wait()
+            self.app.stdout.close()
+            self.app = None
+
+    def place(self):
+        """Where the window of the running app is."""
+        return json.loads(self.alcove("show").stdout.splitlines()[0])["place"]
+
+    def told(self, stage):
+        """What the process of the window tells of a stage."""
+        for line in self.app.stdout:
+            told = json.loads(line)
+            if told["stage"] == stage:
+                return told
+        return self.fail(f"the app ended before “{stage}”")
+
+    def wait_for(self, what, reached):
+        end = time.monotonic() + PATIENCE
+        while True:
+            value = reached()
+            if value:
+                return value
+            if time.monotonic() > end:
+                self.fail(f"{what}: not within {PATIENCE} s")
+            time.sleep(0.3)
+
+    def wait_place(self, place):
+        self.wait_for(place, lambda: self.place() == place)
+
+    # --- keys ---
+
+    def windows(self):
+        found = subprocess.run(["xdotool", "search", "--onlyvisible", "--class", "alcove"], capture_output=True, text=True).stdout
+        return found.split()
+
+    def focus(self):
+        """There is no window manager: the newest window gets the keys."""
+        window = self.wait_for("a window of the app", self.windows)[-1]
+        subprocess.run(["xdotool", "windowfocus", "--sync", window], check=True, timeout=PATIENCE)
+
+    def press(self, *keys):
+        for key in keys:
+            subprocess.run(["xdotool", "key", key], check=True)
+            time.sleep(0.1)
+
+    def wait_dialog(self, n_before):
+        self.wait_for("a dialog", lambda: len(self.windows()) > n_before)
+        self.focus()
+
+    # --- tests ---
+
+    def test_an_empty_library_leads_to_the_gallery(self):
+        self.assertEqual(self.open_app(), "library/empty")
+        self.press("Return")  # the button “Open the Gallery” has the focus
+        self.wait_place("gallery/list")
+        self.press("alt+1")
+        self.wait_place("library/empty")
+        self.press("ctrl+g")
+        self.wait_place("gallery/list")
+        self.press("Return")  # the first system has the focus
+        self.wait_place("install")
+        self.press("Escape")
+        self.wait_place("gallery/list")
+        self.assertEqual(self.machines(), [])
+
+    def test_from_the_gallery_to_a_running_machine_that_outlives_the_window(self):
+        self.open_app("--gallery")
+        self.press("Return")
+        self.wait_place("install")
+        self.press("Return")  # the button that makes the machine
+        self.wait_place("machine")
+        self.wait_for("the machine is started", lambda: self.machine()["state"] != "stopped")
+        name = self.machine()["name"]
+
+        # Killed, not asked: the machine does not notice.
+        self.kill_app()
+        self.wait_for("the machine runs", lambda: self.machine()["state"] == "running")
+        self.assertEqual(self.open_app(), "library/grid")
+        self.kill_app()
+        self.open_app(name, "--wait-picture", "--timeout", str(PATIENCE))
+        self.assertIn(self.told("running")["accelerator"], ("kvm", "emulated"))
+        picture = self.told("picture")
+        self.assertGreater(picture["colors"], 1)
+        self.assertGreaterEqual(picture["width"], 640)
+
+        # And ends by a key, after a question.
+        self.press("ctrl+alt+Home", "alt+Left")
+        self.wait_place("library/grid")
+        before = len(self.windows())
+        self.press("ctrl+shift+End")
+        self.wait_dialog(before)
+        self.press("alt+f")
+        self.wait_for("the machine is off", lambda: self.machine()["state"] == "stopped")
+
+    def test_a_wrong_checksum_makes_no_machine_and_says_which(self):
+        result = self.alcove("install", "wrong", check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("linux", result.stderr)
+        self.assertIn(self.digest, result.stderr)
+        self.assertEqual(self.machines(), [])
+
+    def test_rename_and_delete_by_key(self):
+        self.alcove("install", "able", "--name", "Before")
+        self.assertEqual(self.open_app(), "library/grid")
+        before = len(self.windows())
+        self.press("F2")
+        self.wait_dialog(before)
+        self.press("ctrl+a")
+        subprocess.run(["xdotool", "type", "After"], check=True)
+        self.press("Return")
+        self.wait_for("the new name", lambda: self.machine()["name"] == "After")
+        self.focus()
+        self.press("Delete")
+        self.wait_for("the machine is gone", lambda: not self.machines())
+        self.wait_place("library/empty")
+
+    def test_the_command_line_reaches_this_library_only(self):
+        self.alcove("install", "able", "--name", "Here")
+        self.open_app()
+        other = dict(self.environment, ALCOVE_DATA_DIR=str(self.folder / "other"))
+        told = subprocess.run([ALCOVE, "show", "--exit-after"], env=other, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(json.loads(told.stdout.splitlines()[0])["place"], "library/empty")
+        self.assertEqual(self.place(), "library/grid")
+
+
+if __name__ == "__main__":
+    if not KERNEL.exists() or not shutil.which("xdotool"):
+        print("debian-installer-12-netboot-amd64 or xdotool is not installed", file=sys.stderr)
+        sys.exit(77)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[3:]])
