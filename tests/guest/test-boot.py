@@ -1,8 +1,11 @@
 """Kernels of both flavours, by PVH and as bzImage, with little and much memory, start, restart and end as design and manual say."""
 
+import hashlib
+import pathlib
 import re
 import subprocess
 import sys
+import time
 
 from guest import READY, Checks, Guest, Options
 
@@ -49,13 +52,29 @@ def check_machine(checks, options, guest):
     checks.check("the guest's clock is right", abs(clock - now) <= 3, f"{clock} against {now}")
 
 
+def check_streams(checks, guest, console):
+    """What goes through the serial port and the virtio console in a hurry arrives whole."""
+    text = "".join(f"{i:06d} {'abcdefghij' * 5}\n" for i in range(100))
+    guest.send(f"head -c {len(text)} | sha256sum\n{text}")
+    seen = guest.expect(r"([0-9a-f]{64})  -\n@0@\n").group(1)
+    checks.equal("100 lines typed at once into the serial port", seen, hashlib.sha256(text.encode()).hexdigest())
+    guest.shell("stty raw </dev/hvc0; head -c 300000 /bin/busybox >/dev/hvc0")
+    expected = pathlib.Path("/bin/busybox").read_bytes()[:300000]
+    end = time.monotonic() + 20
+    while console.stat().st_size < len(expected) and time.monotonic() < end:
+        guest.pump(0.2)
+    checks.check("300000 bytes through the virtio console", console.read_bytes() == expected, console.stat().st_size)
+
+
 def test_generic_pvh(checks, options):
     """The whole machine looked at; then stop, cont, and the kernel's panic."""
-    with Guest(options, cpus=2) as guest:
+    console = pathlib.Path("/tmp/console")
+    with Guest(options, "--console", f"file={console}", cpus=2) as guest:
         qmp = guest.connect()
         print(f"userspace after {guest.wait_ready():.1f} s", flush=True)
         check_machine(checks, options, guest)
         check_acpi(checks, options, guest)
+        check_streams(checks, guest, console)
 
         qmp.run("stop")
         checks.equal("stop: query-status", qmp.run("query-status")["status"], "paused")

@@ -106,6 +106,15 @@ def check_drm(checks, options, guest, qmp):
         seen = wait_cursor(eye)
         checks.equal("the guest's cursor", seen, ["64", "64", "3", "5", "ffff0000", "00000000"])
         check_input(checks, guest, eye)
+        check_reset(checks, options, guest, qmp, eye)
+
+
+def check_reset(checks, options, guest, qmp, eye):
+    """The client that saw the driver's picture sees the boot framebuffer again, without connecting anew."""
+    qmp.run("system_reset")
+    guest.wait_ready()
+    guest.shell("echo 0 >/sys/class/vtconsole/vtcon1/bind; guest-picture fb")
+    compare_eye(checks, "boot framebuffer after a reset, by the shared memfd", options, eye, picture(), "gl")
 
 
 def wait_cursor(eye):
