@@ -58,7 +58,7 @@ def check_streams(checks, guest, console):
     guest.send(f"head -c {len(text)} | sha256sum\n{text}")
     seen = guest.expect(r"([0-9a-f]{64})  -\n@0@\n").group(1)
     checks.equal("100 lines typed at once into the serial port", seen, hashlib.sha256(text.encode()).hexdigest())
-    guest.shell("stty raw </dev/hvc0; head -c 300000 /bin/busybox >/dev/hvc0")
+    guest.shell("(stty raw; head -c 300000 /bin/busybox >&0) <>/dev/hvc0")
     expected = pathlib.Path("/bin/busybox").read_bytes()[:300000]
     end = time.monotonic() + 20
     while console.stat().st_size < len(expected) and time.monotonic() < end:
