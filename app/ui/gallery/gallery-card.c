@@ -67,11 +67,14 @@ gallery_card_new (GalleryEntry *entry)
   g_autofree char *title = gallery_entry_dup_title (entry);
   g_autofree char *size = gallery_card_dup_size_text (entry);
   const char *kind = gallery_card_describe_kind (gallery_entry_get_kind (entry));
+  const char *variant = gallery_entry_get_variant (entry);
+  g_autofree char *detail =
+      variant != NULL ? g_strdup_printf ("%s · %s", kind, variant) : g_strdup (kind);
 
   self->entry = g_object_ref (entry);
   gtk_label_set_text (self->title_label, title);
   gtk_widget_set_tooltip_text (GTK_WIDGET (self), gallery_entry_get_summary (entry));
-  gtk_label_set_text (self->detail_label, kind);
+  gtk_label_set_text (self->detail_label, detail);
   gtk_label_set_text (self->size_label, size);
   system_logo_set_entry (self->logo, entry);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
