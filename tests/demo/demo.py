@@ -67,6 +67,9 @@ class Demo:
             "ALCOVE_GALLERY_DIR": str(SOURCE / "data" / "gallery"),
             "ALCOVE_VMM": str(self.build / "vmm" / "alcove-vmm"),
         }
+        if self.nested:
+            # GL without a GPU, on a processor that is itself emulated, takes seconds a frame.
+            self.environment.setdefault("GSK_RENDERER", "cairo")
 
     def run(self, *words, check=True):
         result = subprocess.run([str(self.alcove), *words], env=self.environment, capture_output=True, text=True, timeout=self.limit)
