@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WAIT_SECONDS 10
+#define WAIT_SECONDS 60
 
 struct SpiceClient
 {

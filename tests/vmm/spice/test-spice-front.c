@@ -10,7 +10,7 @@
 
 #define WIDTH  320
 #define HEIGHT 200
-#define WAIT   (10 * G_TIME_SPAN_SECOND)
+#define WAIT   (60 * G_TIME_SPAN_SECOND)
 
 typedef struct Fixture
 {
