@@ -202,9 +202,14 @@ class Material:
                 *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man", "zoneinfo")),
                 "--customize-hook=" + ROOT_HOOK, f"--customize-hook=mkdir {part}.d && mount --bind \"$1\" {part}.d && mke2fs -q -t ext4 -F -L alcove-root -d {part}.d {part} {ROOT_SIZE}; "
                 f"status=$?; umount {part}.d; rmdir {part}.d; exit $status",
-                "bookworm", "/dev/null")
+                "bookworm", "/dev/null", *self.mirror())
             os.rename(part, target)
             return target
+
+    def mirror(self):
+        """Where this computer has its own Debian packages from; none known: mmdebstrap's choice."""
+        sites = run("apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)", "Created-By: Packages", "Codename: bookworm").decode()
+        return sites.split()[-1:]
 
     def write(self, target, data):
         part = target.with_name(target.name + ".part")
