@@ -11,6 +11,8 @@
  * next step when a step's condition holds: whatever happens in between, in whatever order, it ends
  * by the last step or by its time limit. */
 
+/* At the lowest priority: to look at the window is to render it, which on a slow renderer takes longer than the time between two
+ * looks, and would leave none to spice-client-glib, which works at idle priority. */
 #define POLL_MS      40
 #define SETTLE_POLLS 12 /* of a window that shows what was asked for, before it is photographed */
 
@@ -357,8 +359,7 @@ on_store_settled (GObject *source, GAsyncResult *result, gpointer data)
     }
   self->window = open_window (self);
   g_object_add_weak_pointer (G_OBJECT (self->window), (gpointer *) &self->window);
-  g_timeout_add_full (G_PRIORITY_DEFAULT, POLL_MS, on_poll, self,
-                      (GDestroyNotify) show_request_free);
+  g_timeout_add_full (G_PRIORITY_LOW, POLL_MS, on_poll, self, (GDestroyNotify) show_request_free);
 }
 
 void
