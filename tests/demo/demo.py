@@ -25,7 +25,6 @@ import urllib.request
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # From the vendor where it can be reached, else the same system as Debian's own packages carry it.
 DOWNLOADED, PACKAGED = "debian-12-netboot", "debian-12-installer"
-REACHABLE = "https://deb.debian.org/debian/dists/bookworm/main/installer-amd64/current/images/SHA256SUMS"
 NAME = "demo"
 STAGES = ("download", "verify", "unpack", "create")
 # What the installer's first script says on the serial port; the kernel does not.
@@ -88,7 +87,9 @@ class Demo:
         if self.nested:
             return [PACKAGED]
         try:
-            urllib.request.urlopen(urllib.request.Request(REACHABLE, method="HEAD"), timeout=5).close()
+            entry = json.loads((SOURCE / "data" / "gallery" / f"{DOWNLOADED}.json").read_text())
+            url = entry["files"][0]["checksum"]["url"]
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
             return [DOWNLOADED, PACKAGED]
         except OSError:
             print("demo: the vendor's server cannot be reached: taking the installer that Debian's packages carry", flush=True)
