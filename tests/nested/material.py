@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 
+import tcg_module
+
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE.parent / "guest"
 XZ_MAGIC = b"\xfd7zXZ\x00"
@@ -159,6 +161,20 @@ class Material:
             return (HERE / "init.c").read_bytes()
 
         return self.initrd("appliance-initrd", "generic", APPLIANCE_MODULES, fill)
+
+    def tcg_modules(self):
+        """A folder for QEMU_MODULE_DIR, or None where nothing is to be done (tcg_module.py)."""
+        source = next((pathlib.Path(name) for name in tcg_module.NAMES if os.path.exists(name)), None)
+        module = source.read_bytes() if source else b""
+        copy = tcg_module.patch(module)
+        if not copy:
+            return None
+        with self.locked():
+            folder = self.cache / f"tcg-module-{hashlib.sha256(module + copy).hexdigest()[:16]}"
+            folder.mkdir(exist_ok=True)
+            if not (folder / source.name).exists():
+                self.write(folder / source.name, copy)
+        return folder
 
     def tsc_khz(self):
         """Measured each time: the cache may be another computer's."""
