@@ -8,7 +8,7 @@ QEMU_MODULE_DIR. A module that does not show the pattern exactly once (another v
 
 import re
 
-# test al,al; jne +0x24; three leas, an mov and an xor: the arguments of the report; call; three bytes of padding; or ebp,[rbx+n]
+# test al,al; jne past the report; its arguments; call; three bytes of padding; or [rbx+n],ebp
 PATTERN = re.compile(rb"\x84\xc0\x75\x24\x4c\x8d\x05....\x48\x8d\x0d....\xba....\x31\xff\x48\x8d\x35....\xe8....\x0f\x1f\x00\x09\xab....", re.DOTALL)
 JUMP, PREFIX = 2, 0x27
 NAMES = ("/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so", "/usr/lib64/qemu/accel-tcg-x86_64.so", "/usr/lib/qemu/accel-tcg-x86_64.so")

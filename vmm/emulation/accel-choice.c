@@ -4,8 +4,6 @@
 static const char *
 find_missing (const VmConfig *config)
 {
-  if (config->firmware == VM_FIRMWARE_UEFI)
-    return "--firmware uefi";
   if (config->net != VM_NET_NONE)
     return "--net user";
   for (unsigned i = 0; i < config->n_disks; i++)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/socket-path.h"
-#include "emulation/ovmf-files.h"
+#include "firmware/ovmf-files.h"
 #include "emulation/qcow2-header.h"
 #include "emulation/qemu-command-line.h"
 
@@ -32,6 +32,13 @@ clear_sockets (const VmConfig *config, GError **error)
           socket_path_clear ("--display", config->spice_path, error));
 }
 
+static bool
+find_firmware (const VmConfig *config, OvmfFiles *ovmf, GError **error)
+{
+  return ovmf_files_prepare (ovmf, config->nvram, error) &&
+         (config->nvram != NULL || ovmf_files_keep_in_memory (ovmf, error));
+}
+
 void
 emulation_become (const VmConfig *config, const char *reason, GError **error)
 {
@@ -47,7 +54,7 @@ emulation_become (const VmConfig *config, const char *reason, GError **error)
       return;
     }
   if (!check_disks (config, error) || !clear_sockets (config, error) ||
-      (config->firmware == VM_FIRMWARE_UEFI && !ovmf_files_prepare (&ovmf, config->nvram, error)))
+      (config->firmware == VM_FIRMWARE_UEFI && !find_firmware (config, &ovmf, error)))
     return;
   g_auto (GStrv) argv = qemu_command_line_new (config, program, &ovmf);
   g_autofree char *line = g_strjoinv (" ", argv);

@@ -3,7 +3,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
-#include "emulation/ovmf-files.h"
+#include "firmware/ovmf-files.h"
 
 /* The same machine in QEMU's words: q35 under TCG with the devices that ours has, and no others. Differences that the words cannot
  * remove are in the man page, section EMULATION.

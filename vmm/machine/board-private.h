@@ -4,10 +4,12 @@
 #include "bus/guest-memory.h"
 #include "firmware/e820.h"
 #include "firmware/linux-boot.h"
+#include "firmware/uefi.h"
 #include "kvm/kvm-vm.h"
 #include "machine/board.h"
 #include "pci/pci-bus.h"
 #include "platform/boot-framebuffer.h"
+#include "platform/fw-cfg.h"
 #include "platform/pm.h"
 #include "ports/char-port.h"
 #include "ports/input-port.h"
@@ -29,13 +31,15 @@ struct Board
   AddressSpace *mmio;
   AddressSpace *ports;
   KvmVm *kvm;
-  LinuxBoot *linux_boot;
+  LinuxBoot *linux_boot; /* one of the two; the other is NULL */
+  Uefi *uefi;
   E820Map e820;
   GArray *devices; /* BoardDevice, in the order of making */
 
   /* Made by their lines of the table; borrowed from there. */
   CharPort *serial_port; /* or NULL */
   Pm *pm;
+  FwCfg *fw_cfg; /* or NULL */
   PciBus *pci;
   PciWindows windows;
   ScanoutPort *scanout;

@@ -43,7 +43,10 @@ create_memory (Board *board, GError **error)
       g_prefix_error (error, "--memory: ");
       return false;
     }
-  memory_map_fill_e820 (&board->e820, size);
+  if (board->uefi)
+    memory_map_fill_uefi_e820 (&board->e820, size);
+  else
+    memory_map_fill_e820 (&board->e820, size);
   board->mmio = address_space_new ("mmio", UINT64_MAX);
   board->ports = address_space_new ("ports", PORTS_LIMIT);
   return true;
@@ -80,8 +83,10 @@ create_kvm (Board *board, GError **error)
   };
 
   board->kvm = kvm_vm_new (&config, error);
-  return board->kvm &&
-         memory_map_fill_windows (&board->windows, guest_memory_get_size (board->memory),
+  if (!board->kvm || (board->uefi && !uefi_connect (board->uefi, board->mmio,
+                                                    kvm_vm_get_memory_slots (board->kvm), error)))
+    return false;
+  return memory_map_fill_windows (&board->windows, guest_memory_get_size (board->memory),
                                   kvm_vm_get_physical_bits (board->kvm), error);
 }
 
@@ -105,12 +110,10 @@ create_firmware (Board *board, GError **error)
 {
   const VmConfig *vm = board->config.vm;
 
-  if (vm->firmware != VM_FIRMWARE_LINUX)
+  if (vm->firmware == VM_FIRMWARE_UEFI)
     {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                   "--firmware %s: on KVM only --kernel is supported yet; use --accel tcg",
-                   vm_firmware_to_string (vm->firmware));
-      return false;
+      board->uefi = uefi_new (vm->nvram, error);
+      return board->uefi != NULL;
     }
   board->linux_boot = linux_boot_new (vm->kernel, vm->initrd, vm->cmdline, error);
   return board->linux_boot != NULL;
@@ -143,6 +146,7 @@ board_free (Board *board)
       entry->free (entry->device);
     }
   g_array_unref (board->devices);
+  uefi_free (board->uefi);
   kvm_vm_free (board->kvm);
   linux_boot_free (board->linux_boot);
   address_space_free (board->mmio);
@@ -154,14 +158,13 @@ board_free (Board *board)
 /* --- power-on --- */
 
 static void
-describe (const Board *board, AcpiLayout *layout)
+describe (const Board *board, uint64_t gpa, uint64_t ecam_base, const PciWindows *windows,
+          AcpiLayout *layout)
 {
-  const PciWindows *windows = &board->windows;
-
   *layout = (AcpiLayout){
-    .gpa = MEMORY_MAP_ACPI,
+    .gpa = gpa,
     .n_cpus = board->config.vm->cpus,
-    .ecam_base = MEMORY_MAP_ECAM,
+    .ecam_base = ecam_base,
     .last_bus = 0, /* there are no bridges behind which others would be */
     .io = { windows->io.base, windows->io.size },
     .mmio32 = { windows->mmio32.base, windows->mmio32.size },
@@ -189,7 +192,7 @@ write_acpi_tables (const Board *board)
 {
   AcpiLayout layout;
 
-  describe (board, &layout);
+  describe (board, MEMORY_MAP_ACPI, MEMORY_MAP_ECAM, &board->windows, &layout);
   g_autoptr (GByteArray) tables = acpi_tables_build (&layout);
   g_assert (tables->len <= MEMORY_MAP_ACPI_SIZE);
   guest_memory_write (board->memory, MEMORY_MAP_ACPI, tables->data, tables->len);
@@ -208,14 +211,56 @@ describe_framebuffer (const Board *board, LinuxFramebuffer *framebuffer)
   };
 }
 
-bool
-board_power_on (Board *board, GError **error)
+/* For firmware: at address 0, and PCI as it has set it up. */
+static GByteArray *
+build_acpi_for_firmware (void *opaque)
+{
+  Board *board = opaque;
+  uint64_t ecam = pci_bus_get_ecam (board->pci);
+  PciWindows windows = board->windows;
+  AcpiLayout layout;
+
+  if (ecam == 0)
+    ecam = MEMORY_MAP_ECAM;
+  memory_map_fill_uefi_windows (&windows, ecam);
+  describe (board, 0, ecam, &windows, &layout);
+  return acpi_tables_build (&layout);
+}
+
+static void
+power_on_uefi (Board *board)
+{
+  const UefiPlatform platform = {
+    .name = board->config.vm->name,
+    .n_cpus = board->config.vm->cpus,
+    .memory_bytes = guest_memory_get_size (board->memory),
+    .map = &board->e820,
+    .build_acpi = build_acpi_for_firmware,
+    .opaque = board,
+  };
+
+  uefi_power_on (board->uefi, board->fw_cfg, &platform);
+}
+
+static bool
+power_on_linux (Board *board, KvmEntry *entry, GError **error)
 {
   LinuxBootPlatform platform = {
     .map = &board->e820,
     .low_ram_end = memory_map_low_ram_end (guest_memory_get_size (board->memory)),
     .rsdp = MEMORY_MAP_ACPI,
   };
+
+  if (!pci_bus_assign_resources (board->pci, &board->windows, error))
+    return false;
+  describe_framebuffer (board, &platform.framebuffer);
+  write_acpi_tables (board);
+  return linux_boot_load (board->linux_boot, board->memory, &platform, entry, error);
+}
+
+bool
+board_power_on (Board *board, GError **error)
+{
   KvmEntry entry;
 
   for (unsigned i = 0; i < board->devices->len; i++)
@@ -224,12 +269,11 @@ board_power_on (Board *board, GError **error)
       if (device->reset)
         device->reset (device->device);
     }
-  if (!pci_bus_assign_resources (board->pci, &board->windows, error))
+  if (board->uefi)
+    power_on_uefi (board);
+  else if (!power_on_linux (board, &entry, error))
     return false;
-  describe_framebuffer (board, &platform.framebuffer);
-  write_acpi_tables (board);
-  return linux_boot_load (board->linux_boot, board->memory, &platform, &entry, error) &&
-         kvm_vm_reset (board->kvm, &entry, error);
+  return kvm_vm_reset (board->kvm, board->uefi ? NULL : &entry, error);
 }
 
 void

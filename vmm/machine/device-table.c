@@ -7,6 +7,8 @@
 #include "machine/board-private.h"
 #include "machine/memory-map.h"
 #include "pci/pci-host-bridge.h"
+#include "platform/fw-cfg.h"
+#include "platform/lpc.h"
 #include "platform/pvpanic.h"
 #include "platform/reset-ports.h"
 #include "platform/rtc.h"
@@ -49,6 +51,16 @@ static bool
 create_pvpanic (Board *board, GError **error)
 {
   ATTACH (board, "pvpanic", pvpanic_new (board->ports, board->config.sink), NULL, pvpanic_free);
+  return true;
+}
+
+static bool
+create_fw_cfg (Board *board, GError **error)
+{
+  if (!board->uefi)
+    return true;
+  board->fw_cfg = fw_cfg_new (board->ports, board->memory);
+  ATTACH (board, "fw_cfg", board->fw_cfg, fw_cfg_reset, fw_cfg_free);
   return true;
 }
 
@@ -110,10 +122,24 @@ create_pci (Board *board, GError **error)
 
   board->pci = pci_bus_new (&host);
   ATTACH (board, "pci", board->pci, pci_bus_reset, pci_bus_free);
-  PciHostBridge *bridge = pci_host_bridge_new (board->pci, MEMORY_MAP_ECAM, error);
+  PciHostBridge *bridge =
+      pci_host_bridge_new (board->pci, board->uefi ? 0 : MEMORY_MAP_ECAM, error);
   if (!bridge)
     return false;
   ATTACH (board, "host bridge", bridge, NULL, pci_host_bridge_free);
+  return true;
+}
+
+/* Only firmware looks for it. */
+static bool
+create_lpc (Board *board, GError **error)
+{
+  if (!board->uefi)
+    return true;
+  Lpc *lpc = lpc_new (board->pci, board->pm, error);
+  if (!lpc)
+    return false;
+  ATTACH (board, "lpc", lpc, NULL, lpc_free);
   return true;
 }
 
@@ -254,7 +280,9 @@ static const DeviceType device_table[] = {
   { .name = "reset", .create = create_reset_ports },
   { .name = "pvpanic", .create = create_pvpanic },
   { .name = "serial", .create = create_serial },
+  { .name = "fw_cfg", .create = create_fw_cfg },
   { .name = "pci", .create = create_pci },
+  { .name = "lpc", .create = create_lpc },
   { .name = "screen", .create = create_screen },
   { .name = "input", .create = create_input },
   { .name = "disks", .create = create_disks },

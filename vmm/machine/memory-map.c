@@ -57,3 +57,23 @@ memory_map_fill_e820 (E820Map *map, uint64_t ram_size)
   if (ram_size > MEMORY_MAP_LOW_END)
     e820_map_add (map, MEMORY_MAP_HIGH_RAM, ram_size - MEMORY_MAP_LOW_END, E820_RAM);
 }
+
+void
+memory_map_fill_uefi_e820 (E820Map *map, uint64_t ram_size)
+{
+  *map = (E820Map){ 0 };
+  e820_map_add (map, 0, memory_map_low_ram_end (ram_size), E820_RAM);
+  e820_map_add (map, KVM_VM_IDENTITY_MAP, KVM_VM_RESERVED, E820_RESERVED);
+  if (ram_size > MEMORY_MAP_LOW_END)
+    e820_map_add (map, MEMORY_MAP_HIGH_RAM, ram_size - MEMORY_MAP_LOW_END, E820_RAM);
+}
+
+void
+memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base)
+{
+  const uint64_t start = ecam_base + MEMORY_MAP_ECAM_SIZE;
+
+  windows->io = (PciWindow){ MEMORY_MAP_UEFI_IO, MEMORY_MAP_IO_END - MEMORY_MAP_UEFI_IO };
+  if (start < MEMORY_MAP_MMIO32_END)
+    windows->mmio32 = (PciWindow){ start, MEMORY_MAP_MMIO32_END - start };
+}

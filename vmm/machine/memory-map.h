@@ -26,8 +26,11 @@
 #define MEMORY_MAP_MMIO32      UINT64_C (0xc0000000)
 #define MEMORY_MAP_MMIO32_SIZE UINT64_C (0x3c000000)
 #define MEMORY_MAP_HIGH_RAM    UINT64_C (0x100000000)
+#define MEMORY_MAP_MMIO32_END  (MEMORY_MAP_MMIO32 + MEMORY_MAP_MMIO32_SIZE)
 #define MEMORY_MAP_IO          0xc000
 #define MEMORY_MAP_IO_SIZE     0x4000
+#define MEMORY_MAP_UEFI_IO     0x6000
+#define MEMORY_MAP_IO_END      0x10000
 
 /* ACPI's reset register: the reset control register of Intel's south bridges (pci/pci-bus.h), system reset. */
 #define MEMORY_MAP_RESET_PORT  0xcf9
@@ -41,3 +44,7 @@ bool memory_map_fill_windows (PciWindows *windows, uint64_t ram_size, unsigned p
                               GError **error);
 
 void memory_map_fill_e820 (E820Map *map, uint64_t ram_size);
+/* For UEFI firmware, which makes the kernel's map itself: all RAM, and what it cannot know to be taken. */
+void memory_map_fill_uefi_e820 (E820Map *map, uint64_t ram_size);
+/* Where stock UEFI firmware puts BARs, as its tables have to say: behind ECAM, and more ports. */
+void memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base);

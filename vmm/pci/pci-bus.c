@@ -24,8 +24,8 @@ struct PciBus
 {
   PciHost host;
   AddressRange *ports_range;
-  uint64_t ecam_size;
-  AddressRange *ecam_range; /* guarded by ecam_lock */
+  uint64_t ecam_base; /* 0: none; guarded by ecam_lock, as the next */
+  AddressRange *ecam_range;
   GMutex ecam_lock;
 
   GMutex config_lock; /* guards what follows and every function's config space */
@@ -218,10 +218,20 @@ pci_bus_set_ecam (PciBus *bus, uint64_t base, uint64_t size)
   if (bus->ecam_range)
     address_space_remove (bus->host.mmio, bus->ecam_range);
   bus->ecam_range = NULL;
+  bus->ecam_base = size != 0 ? base : 0;
   if (base != 0 && size != 0)
     bus->ecam_range = address_space_add (bus->host.mmio, "pci-ecam", base, size, &ecam_ops, bus);
   g_mutex_unlock (&bus->ecam_lock);
   g_debug ("ECAM at 0x%" G_GINT64_MODIFIER "x", base);
+}
+
+uint64_t
+pci_bus_get_ecam (PciBus *bus)
+{
+  g_mutex_lock (&bus->ecam_lock);
+  uint64_t base = bus->ecam_base;
+  g_mutex_unlock (&bus->ecam_lock);
+  return base;
 }
 
 static unsigned

@@ -44,6 +44,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (PciBus, pci_bus_free)
 
 /* 0: no ECAM. The host bridge moves it (PCIEXBAR). size: at most PCI_ECAM_SIZE. */
 void pci_bus_set_ecam (PciBus *bus, uint64_t base, uint64_t size);
+/* Any thread. */
+uint64_t pci_bus_get_ecam (PciBus *bus);
 
 /* slot may be PCI_SLOT_ANY: the first free one from 1 on. Error: the bus is full, or the slot is taken. */
 bool pci_bus_add (PciBus *bus, PciDevice *device, unsigned slot, unsigned function, GError **error);

@@ -25,14 +25,14 @@ enum
 struct Pm
 {
   AddressSpace *ports;
-  AddressRange *range;
   IrqLine sci;
   PlatformRequestSink sink;
   int64_t (*now_us) (void);
   int64_t start_us;
   GuestLog log;
 
-  GMutex lock; /* guards all below */
+  GMutex lock;         /* guards all below */
+  AddressRange *range; /* NULL: nowhere */
   uint16_t status;
   uint16_t enable;
   uint16_t control;
@@ -161,6 +161,19 @@ pm_reset (Pm *pm)
   g_mutex_unlock (&pm->lock);
 }
 
+void
+pm_set_base (Pm *pm, uint16_t base)
+{
+  g_mutex_lock (&pm->lock);
+  if (pm->range && base != 0)
+    address_space_move (pm->ports, pm->range, base);
+  else if (base != 0)
+    pm->range = address_space_add (pm->ports, "pm", base, PM_SIZE, &pm_ops, pm);
+  else if (pm->range)
+    address_space_remove (pm->ports, g_steal_pointer (&pm->range));
+  g_mutex_unlock (&pm->lock);
+}
+
 Pm *
 pm_new (AddressSpace *ports, IrqLine sci, PlatformRequestSink sink, int64_t (*now_us) (void))
 {
@@ -173,7 +186,7 @@ pm_new (AddressSpace *ports, IrqLine sci, PlatformRequestSink sink, int64_t (*no
   pm->start_us = pm->now_us ();
   guest_log_init (&pm->log, "pm");
   g_mutex_init (&pm->lock);
-  pm->range = address_space_add (ports, "pm", PM_BASE, PM_SIZE, &pm_ops, pm);
+  pm_set_base (pm, PM_BASE);
   return pm;
 }
 
@@ -182,7 +195,7 @@ pm_free (Pm *pm)
 {
   if (!pm)
     return;
-  address_space_remove (pm->ports, pm->range);
+  pm_set_base (pm, 0);
   g_mutex_clear (&pm->lock);
   g_free (pm);
 }

@@ -11,7 +11,7 @@
  */
 typedef struct Pm Pm;
 
-#define PM_BASE       0x600 /* where q35 firmware puts it */
+#define PM_BASE       0x600 /* where it is at first, and where q35 firmware puts it */
 #define PM_EVT_OFFSET 0     /* status, enable: 2 bytes each */
 #define PM_CNT_OFFSET 4     /* 2 bytes */
 #define PM_TMR_OFFSET 8     /* 4 bytes, read-only, 3.579545 MHz */
@@ -24,6 +24,8 @@ Pm *pm_new (AddressSpace *ports, IrqLine sci, PlatformRequestSink sink, int64_t 
 void pm_free (Pm *pm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Pm, pm_free)
 void pm_reset (Pm *pm);
+/* Any thread. 0: nowhere. */
+void pm_set_base (Pm *pm, uint16_t base);
 
 /* Presses and releases the power button. */
 void pm_press_power_button (Pm *pm);

@@ -1,4 +1,4 @@
-#include "emulation/ovmf-files.h"
+#include "firmware/ovmf-files.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +11,8 @@ prepare (OvmfFiles *files, const char *nvram, GError **error)
 {
   g_autoptr (GError) problem = NULL;
 
-  if (ovmf_files_prepare (files, nvram, &problem))
+  if (ovmf_files_prepare (files, nvram, &problem) &&
+      (nvram != NULL || ovmf_files_keep_in_memory (files, &problem)))
     return true;
   g_assert_error (problem, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST);
   if (strstr (problem->message, "is not installed") != NULL)

@@ -1,0 +1,229 @@
+#define G_LOG_DOMAIN "vmm-firmware"
+
+#include "firmware/ovmf-files.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/vm-config.h"
+
+static const struct
+{
+  const char *code;
+  const char *template;
+} known[] = {
+  { "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd" }, /* Debian, Ubuntu */
+  { "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd" }, /* Arch */
+  { "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd" },     /* Fedora */
+  { "/usr/share/qemu/ovmf-x86_64-4m-code.bin",
+    "/usr/share/qemu/ovmf-x86_64-4m-vars.bin" }, /* SUSE */
+};
+
+#define RESET_ADVICE "delete it, or name a new file, to start with fresh ones"
+
+/* --- what is in them --- */
+
+/* A firmware volume's header (UEFI Platform Initialization 1.7, volume 3, 3.2.1). */
+enum
+{
+  VOLUME_GUID = 16,
+  VOLUME_LENGTH = 32,
+  VOLUME_SIGNATURE = 40,
+  VOLUME_HEADER_LENGTH = 48,
+  VOLUME_HEADER_MIN = 56,
+  STORE_SIZE = 16, /* the variable store's header, behind the volume's */
+  STORE_FORMAT = 20,
+  STORE_STATE = 21,
+  STORE_HEADER = 28,
+  STORE_FORMATTED = 0x5a,
+  STORE_HEALTHY = 0xfe,
+};
+
+static const uint8_t nv_data_guid[16] = { 0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
+                                          0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50 };
+static const uint8_t authenticated_guid[16] = { 0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43,
+                                                0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92 };
+
+static uint64_t
+get (const uint8_t *bytes, unsigned size)
+{
+  uint64_t value = 0;
+
+  for (unsigned i = 0; i < size; i++)
+    value |= (uint64_t) bytes[i] << (8 * i);
+  return value;
+}
+
+/* The header's length, or 0. */
+static size_t
+check_volume (const uint8_t *bytes, size_t size)
+{
+  if (size < VOLUME_HEADER_MIN || memcmp (bytes + VOLUME_SIGNATURE, "_FVH", 4) != 0)
+    return 0;
+  size_t header = (size_t) get (bytes + VOLUME_HEADER_LENGTH, 2);
+  uint16_t sum = 0;
+  if (header < VOLUME_HEADER_MIN || header % 2 != 0 || header > size ||
+      get (bytes + VOLUME_LENGTH, 8) > size)
+    return 0;
+  for (size_t i = 0; i < header; i += 2)
+    sum = (uint16_t) (sum + get (bytes + i, 2));
+  return sum == 0 ? header : 0;
+}
+
+static bool
+damaged (GError **error, const char *what)
+{
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "%s", what);
+  return false;
+}
+
+bool
+ovmf_files_check_variables (const uint8_t *bytes, size_t size, GError **error)
+{
+  const size_t header = check_volume (bytes, size);
+
+  if (header == 0 || memcmp (bytes + VOLUME_GUID, nv_data_guid, sizeof nv_data_guid) != 0)
+    return damaged (error, "it does not begin with the header of firmware variables");
+  const uint8_t *store = bytes + header;
+  if (size - header < STORE_HEADER ||
+      memcmp (store, authenticated_guid, sizeof authenticated_guid) != 0 ||
+      get (store + STORE_SIZE, 4) > size - header || store[STORE_FORMAT] != STORE_FORMATTED ||
+      store[STORE_STATE] != STORE_HEALTHY)
+    return damaged (error, "the store of its variables is damaged");
+  return true;
+}
+
+/* The first volume's header, and at the end the reset vector: 16 bytes whose code jumps. */
+bool
+ovmf_files_check_code (const uint8_t *bytes, size_t size, GError **error)
+{
+  static const uint8_t nothing[16], erased[16] = { [0 ... 15] = 0xff };
+
+  if (size < 65536 || size % 4096 != 0 || check_volume (bytes, size) == 0 ||
+      memcmp (bytes + size - 16, nothing, 16) == 0 || memcmp (bytes + size - 16, erased, 16) == 0)
+    return damaged (error, "it is not a UEFI firmware");
+  return true;
+}
+
+/* --- where they are --- */
+
+static bool
+find (OvmfFiles *files, GError **error)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (known); i++)
+    if (access (known[i].code, R_OK) == 0 && access (known[i].template, R_OK) == 0)
+      {
+        files->code = g_strdup (known[i].code);
+        files->template = g_strdup (known[i].template);
+        return true;
+      }
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+               "--firmware: the UEFI firmware for virtual machines is not installed: install the "
+               "package ovmf (edk2-ovmf on some systems)");
+  return false;
+}
+
+static bool
+read_template (const OvmfFiles *files, char **bytes, size_t *size, GError **error)
+{
+  g_autoptr (GError) problem = NULL;
+
+  if (g_file_get_contents (files->template, bytes, size, &problem))
+    return true;
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "--firmware: %s", problem->message);
+  return false;
+}
+
+bool
+ovmf_files_keep_in_memory (OvmfFiles *files, GError **error)
+{
+  g_autofree char *bytes = NULL;
+  size_t size = 0;
+
+  if (!read_template (files, &bytes, &size, error))
+    return false;
+  /* Without CLOEXEC: QEMU opens it by its name under /proc. */
+  int fd = memfd_create ("alcove-nvram", 0);
+  if (fd < 0 || write (fd, bytes, size) != (ssize_t) size)
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+                   "no memory for the variables of the firmware: %s", g_strerror (errno));
+      return false;
+    }
+  files->variables = g_strdup_printf ("/proc/self/fd/%d", fd);
+  return true;
+}
+
+static bool
+make_nvram (const OvmfFiles *files, const char *nvram, GError **error)
+{
+  g_autofree char *bytes = NULL;
+  size_t size = 0;
+  g_autoptr (GError) problem = NULL;
+
+  if (!read_template (files, &bytes, &size, error))
+    return false;
+  g_message ("--nvram: %s: made, with fresh variables", nvram);
+  /* Written beside it, then renamed: a half-written one is never met. */
+  if (g_file_set_contents_full (nvram, bytes, (gssize) size, G_FILE_SET_CONTENTS_CONSISTENT, 0600,
+                                &problem))
+    return true;
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "--nvram: %s", problem->message);
+  return false;
+}
+
+static bool
+check_nvram (const OvmfFiles *files, const char *nvram, GError **error)
+{
+  struct stat info, wanted;
+  g_autofree char *bytes = NULL;
+  size_t size = 0;
+  g_autoptr (GError) problem = NULL;
+
+  if (stat (nvram, &info) < 0 || stat (files->template, &wanted) < 0 || !S_ISREG (info.st_mode) ||
+      info.st_size != wanted.st_size)
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+                   "--nvram: %s: not a file of %" G_GINT64_FORMAT
+                   " bytes, which this firmware's variables have; " RESET_ADVICE,
+                   nvram, (int64_t) wanted.st_size);
+      return false;
+    }
+  if (!g_file_get_contents (nvram, &bytes, &size, &problem))
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "--nvram: %s", problem->message);
+      return false;
+    }
+  if (ovmf_files_check_variables ((const uint8_t *) bytes, size, &problem))
+    return true;
+  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "--nvram: %s: %s; " RESET_ADVICE,
+               nvram, problem->message);
+  return false;
+}
+
+bool
+ovmf_files_prepare (OvmfFiles *files, const char *nvram, GError **error)
+{
+  struct stat info;
+
+  *files = (OvmfFiles){};
+  if (!find (files, error))
+    return false;
+  if (nvram == NULL)
+    return true;
+  files->variables = g_strdup (nvram);
+  if (stat (nvram, &info) < 0 && errno == ENOENT && !make_nvram (files, nvram, error))
+    return false;
+  return check_nvram (files, nvram, error);
+}
+
+void
+ovmf_files_clear (OvmfFiles *files)
+{
+  g_clear_pointer (&files->code, g_free);
+  g_clear_pointer (&files->template, g_free);
+  g_clear_pointer (&files->variables, g_free);
+}
