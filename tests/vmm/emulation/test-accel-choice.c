@@ -69,6 +69,7 @@ test_what_only_qemu_has (void)
 {
   g_autoptr (VmConfig) config = vm_config_new ();
 
+  config->firmware = VM_FIRMWARE_UEFI;
   vm_config_add_disk (config, "a", VM_DISK_FORMAT_RAW, false);
   assert_choice (config, usable, "kvm");
   vm_config_add_disk (config, "b", VM_DISK_FORMAT_QCOW2, false);
@@ -79,10 +80,6 @@ test_what_only_qemu_has (void)
   config->accel = VM_ACCEL_KVM;
   assert_choice (config, usable,
                  "refused(0): --net user: not in this version on KVM; --accel tcg runs it, "
-                 "emulated");
-  config->firmware = VM_FIRMWARE_UEFI;
-  assert_choice (config, usable,
-                 "refused(0): --firmware uefi: not in this version on KVM; --accel tcg runs it, "
                  "emulated");
   config->accel = VM_ACCEL_TCG;
   assert_choice (config, never_asked, "tcg");
