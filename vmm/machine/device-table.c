@@ -231,6 +231,13 @@ create_console (Board *board, GError **error)
 #define FIRST_WIDTH          1024
 #define FIRST_HEIGHT         768
 #define BOOT_FRAMEBUFFER_BAR 0
+#define BOOT_REGISTERS_BAR   2 /* where firmware looks for them */
+
+static void
+on_boot_surface (void *opaque, ScanoutSurface *surface)
+{
+  virtio_gpu_set_boot_surface (opaque, surface);
+}
 
 /* Freed in the reverse order: the function goes before the memory that its BAR maps. */
 static bool
@@ -244,15 +251,24 @@ create_screen (Board *board, GError **error)
   if (!function)
     return false;
   PciDevice *pci = virtio_pci_get_pci_device (function);
-  board->boot_framebuffer = boot_framebuffer_new (board->scanout, pci, BOOT_FRAMEBUFFER_BAR,
-                                                  FIRST_WIDTH, FIRST_HEIGHT, error);
+  board->boot_framebuffer = boot_framebuffer_new (
+      &(BootFramebufferConfig){
+          .port = board->scanout,
+          .pci = pci,
+          .bar = BOOT_FRAMEBUFFER_BAR,
+          .registers = BOOT_REGISTERS_BAR,
+          .width = FIRST_WIDTH,
+          .height = FIRST_HEIGHT,
+          .changed = on_boot_surface,
+          .opaque = gpu,
+      },
+      error);
   if (board->boot_framebuffer)
     ATTACH (board, "boot framebuffer", board->boot_framebuffer, boot_framebuffer_reset,
             boot_framebuffer_free);
   ATTACH (board, "virtio-gpu function", function, NULL, virtio_pci_free);
   if (!board->boot_framebuffer)
     return false;
-  virtio_gpu_set_boot_surface (gpu, boot_framebuffer_get_surface (board->boot_framebuffer));
   return pci_bus_add (board->pci, pci, BOARD_GPU_SLOT, 0, error);
 }
 

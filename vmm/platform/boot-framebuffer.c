@@ -6,11 +6,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "platform/vbe-registers.h"
+
 /* Theory of operation
  *
  * A driver that knows nothing but memory never says that it drew, so a timer asks which pages became dirty. It runs from each reset
  * until the graphics card's own driver puts another surface on the port; it costs nothing after that. While nobody
  * looks, the pages are left to gather: a front that comes is shown the whole surface anyway.
+ *
+ * The memory is one surface; what is shown is a view of it in the present mode. A mode is set on a vCPU's thread and noted; the view is
+ * changed on the main thread.
  *
  * A flush that the front still owes is not followed by another: what is drawn in the meantime stays dirty.
  */
@@ -25,25 +30,19 @@ typedef struct Owed
 
 struct BootFramebuffer
 {
-  ScanoutPort *port;
-  PciDevice *pci;
-  unsigned bar;
-  ScanoutSurface *surface;
-  uint64_t *dirty; /* a bit a page */
+  BootFramebufferConfig config;
+  VbeRegisters *registers;
+  ScanoutSurface *memory;
+  ScanoutSurface *surface; /* a view of memory */
+  uint64_t *dirty;         /* a bit a page */
   size_t n_words;
   GSource *timer;
   Owed *owed; /* reference counted */
+
+  GMutex lock; /* guards what follows */
+  GSource *mode_source;
+  uint32_t width, height; /* asked for */
 };
-
-static size_t
-round_to_power_of_two (size_t bytes)
-{
-  size_t power = PAGE;
-
-  while (power < bytes)
-    power <<= 1;
-  return power;
-}
 
 static void
 on_flushed (void *opaque)
@@ -64,7 +63,8 @@ flush_rows (BootFramebuffer *framebuffer, uint32_t first, uint32_t end)
   };
 
   framebuffer->owed->flushing = true;
-  scanout_port_flush (framebuffer->port, &rect, on_flushed, g_rc_box_acquire (framebuffer->owed));
+  scanout_port_flush (framebuffer->config.port, &rect, on_flushed,
+                      g_rc_box_acquire (framebuffer->owed));
 }
 
 /* The rows that the dirty pages lie on, from the first to the last of them. */
@@ -94,10 +94,11 @@ flush_dirty (BootFramebuffer *framebuffer)
 bool
 boot_framebuffer_poll (BootFramebuffer *framebuffer)
 {
-  if (scanout_port_get_surface (framebuffer->port) != framebuffer->surface)
+  if (scanout_port_get_surface (framebuffer->config.port) != framebuffer->surface)
     return false;
-  if (scanout_port_is_watched (framebuffer->port) && !framebuffer->owed->flushing &&
-      pci_device_get_ram_bar_dirty (framebuffer->pci, framebuffer->bar, framebuffer->dirty))
+  if (scanout_port_is_watched (framebuffer->config.port) && !framebuffer->owed->flushing &&
+      pci_device_get_ram_bar_dirty (framebuffer->config.pci, framebuffer->config.bar,
+                                    framebuffer->dirty))
     flush_dirty (framebuffer);
   return true;
 }
@@ -131,25 +132,83 @@ start_timer (BootFramebuffer *framebuffer)
   g_source_attach (framebuffer->timer, NULL);
 }
 
-BootFramebuffer *
-boot_framebuffer_new (ScanoutPort *port, PciDevice *pci, unsigned bar, uint32_t width,
-                      uint32_t height, GError **error)
-{
-  size_t size = round_to_power_of_two ((size_t) width * height * 4);
-  ScanoutSurface *surface = scanout_surface_new (width, height, size, error);
+/* --- modes --- */
 
-  if (!surface)
+static void
+set_mode (BootFramebuffer *framebuffer, uint32_t width, uint32_t height)
+{
+  ScanoutSurface *old = framebuffer->surface;
+
+  if (old && scanout_surface_get_width (old) == width && scanout_surface_get_height (old) == height)
+    return;
+  g_debug ("boot framebuffer: %ux%u", width, height);
+  framebuffer->surface = scanout_surface_new_view (framebuffer->memory, width, height);
+  if (framebuffer->config.changed)
+    framebuffer->config.changed (framebuffer->config.opaque, framebuffer->surface);
+  scanout_surface_unref (old);
+}
+
+static gboolean
+on_mode (void *data)
+{
+  BootFramebuffer *framebuffer = data;
+
+  g_mutex_lock (&framebuffer->lock);
+  uint32_t width = framebuffer->width, height = framebuffer->height;
+  g_clear_pointer (&framebuffer->mode_source, g_source_unref);
+  g_mutex_unlock (&framebuffer->lock);
+  set_mode (framebuffer, width, height);
+  return G_SOURCE_REMOVE;
+}
+
+/* Any thread. Many changes at once become one. */
+static void
+request_mode (void *opaque, uint32_t width, uint32_t height)
+{
+  BootFramebuffer *framebuffer = opaque;
+
+  g_mutex_lock (&framebuffer->lock);
+  framebuffer->width = width;
+  framebuffer->height = height;
+  if (!framebuffer->mode_source)
+    {
+      framebuffer->mode_source = g_idle_source_new ();
+      g_source_set_callback (framebuffer->mode_source, on_mode, framebuffer, NULL);
+      g_source_attach (framebuffer->mode_source, NULL);
+    }
+  g_mutex_unlock (&framebuffer->lock);
+}
+
+static void
+forget_mode (BootFramebuffer *framebuffer)
+{
+  g_mutex_lock (&framebuffer->lock);
+  if (framebuffer->mode_source)
+    g_source_destroy (framebuffer->mode_source);
+  g_clear_pointer (&framebuffer->mode_source, g_source_unref);
+  g_mutex_unlock (&framebuffer->lock);
+}
+
+BootFramebuffer *
+boot_framebuffer_new (const BootFramebufferConfig *config, GError **error)
+{
+  ScanoutSurface *memory =
+      scanout_surface_new (config->width, config->height, BOOT_FRAMEBUFFER_MEMORY, error);
+
+  if (!memory)
     return NULL;
   BootFramebuffer *framebuffer = g_new0 (BootFramebuffer, 1);
-  framebuffer->port = port;
-  framebuffer->pci = pci;
-  framebuffer->bar = bar;
-  framebuffer->surface = surface;
-  framebuffer->n_words = (size / PAGE + 63) / 64;
+  framebuffer->config = *config;
+  framebuffer->memory = memory;
+  g_mutex_init (&framebuffer->lock);
+  framebuffer->n_words = BOOT_FRAMEBUFFER_MEMORY / PAGE / 64;
   framebuffer->dirty = g_new0 (uint64_t, framebuffer->n_words);
   framebuffer->owed = g_rc_box_new0 (Owed);
-  pci_device_add_ram_bar (pci, bar, PCI_BAR_PREFETCHABLE, scanout_surface_get_pixels (surface),
-                          size, true);
+  pci_device_add_ram_bar (config->pci, config->bar, PCI_BAR_PREFETCHABLE,
+                          scanout_surface_get_pixels (memory), BOOT_FRAMEBUFFER_MEMORY, true);
+  framebuffer->registers = vbe_registers_new (config->pci, config->registers,
+                                              BOOT_FRAMEBUFFER_MEMORY, request_mode, framebuffer);
+  set_mode (framebuffer, config->width, config->height);
   return framebuffer;
 }
 
@@ -159,7 +218,11 @@ boot_framebuffer_free (BootFramebuffer *framebuffer)
   if (!framebuffer)
     return;
   stop_timer (framebuffer);
+  forget_mode (framebuffer);
+  vbe_registers_free (framebuffer->registers);
   scanout_surface_unref (framebuffer->surface);
+  scanout_surface_unref (framebuffer->memory);
+  g_mutex_clear (&framebuffer->lock);
   g_free (framebuffer->dirty);
   g_rc_box_release (framebuffer->owed);
   g_free (framebuffer);
@@ -168,9 +231,12 @@ boot_framebuffer_free (BootFramebuffer *framebuffer)
 void
 boot_framebuffer_reset (BootFramebuffer *framebuffer)
 {
-  uint8_t *pixels = scanout_surface_get_pixels (framebuffer->surface);
-  size_t size = scanout_surface_get_size (framebuffer->surface);
+  uint8_t *pixels = scanout_surface_get_pixels (framebuffer->memory);
+  size_t size = scanout_surface_get_size (framebuffer->memory);
 
+  forget_mode (framebuffer);
+  vbe_registers_reset (framebuffer->registers);
+  set_mode (framebuffer, framebuffer->config.width, framebuffer->config.height);
   /* Gives the pages back as well: a machine whose driver has taken over does not keep them. */
   if (madvise (pixels, size, MADV_REMOVE) != 0)
     memset (pixels, 0, size);
@@ -186,5 +252,5 @@ boot_framebuffer_get_surface (const BootFramebuffer *framebuffer)
 uint64_t
 boot_framebuffer_get_address (const BootFramebuffer *framebuffer)
 {
-  return pci_device_get_bar_address (framebuffer->pci, framebuffer->bar);
+  return pci_device_get_bar_address (framebuffer->config.pci, framebuffer->config.bar);
 }

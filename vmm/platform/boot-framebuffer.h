@@ -8,24 +8,42 @@
 #include "ports/scanout-port.h"
 
 /* The screen from the first message of the kernel on: plain memory in a BAR of the graphics card, 32 bits a pixel (XRGB), that a guest
- * draws on before its driver for the card takes over (efifb, simplefb, firmware). What it wrote is found by the pages
+ * draws on before its driver for the card takes over (firmware, boot loader, efifb), in the mode that it sets by the registers in another
+ * BAR (platform/vbe-registers.h). What it wrote is found by the pages
  * that became dirty and flushed to the scanout port, as long as the port shows this surface and somebody looks.
  *
  * Thread: main.
  */
 typedef struct BootFramebuffer BootFramebuffer;
 
-/* Adds BAR `bar` to pci, which is not on a bus yet. port and pci are borrowed. Error: the host has no memory for it. */
-BootFramebuffer *boot_framebuffer_new (ScanoutPort *port, PciDevice *pci, unsigned bar,
-                                       uint32_t width, uint32_t height, GError **error);
+#define BOOT_FRAMEBUFFER_MEMORY                                                                    \
+  (UINT32_C (16) << 20) /* bytes; taken from the host as they are drawn on */
+
+/* The surface is another one from now on: whoever has shown the old one shows this. */
+typedef void (*BootFramebufferFunc) (void *opaque, ScanoutSurface *surface);
+
+typedef struct BootFramebufferConfig
+{
+  ScanoutPort *port;  /* borrowed */
+  PciDevice *pci;     /* borrowed; not on a bus yet */
+  unsigned bar;       /* for the memory */
+  unsigned registers; /* the BAR for the registers */
+  uint32_t width;     /* at first and from each reset on */
+  uint32_t height;
+  BootFramebufferFunc changed;
+  void *opaque;
+} BootFramebufferConfig;
+
+/* Error: the host has no memory for it. */
+BootFramebuffer *boot_framebuffer_new (const BootFramebufferConfig *config, GError **error);
 /* pci is gone already, or goes without its BAR being used again. */
 void boot_framebuffer_free (BootFramebuffer *framebuffer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BootFramebuffer, boot_framebuffer_free)
 
-/* Black again, and watched again. */
+/* Black again, in the first mode, and watched again. */
 void boot_framebuffer_reset (BootFramebuffer *framebuffer);
 
-/* Borrowed. */
+/* Borrowed; until the mode changes. */
 ScanoutSurface *boot_framebuffer_get_surface (const BootFramebuffer *framebuffer);
 /* Where the guest finds it; 0 while the BAR is switched off. */
 uint64_t boot_framebuffer_get_address (const BootFramebuffer *framebuffer);

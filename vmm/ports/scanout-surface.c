@@ -18,6 +18,7 @@ struct ScanoutSurface
   size_t size;
   uint8_t *pixels;
   int fd;
+  ScanoutSurface *owner; /* of pixels and fd; NULL: this one */
 };
 
 static bool
@@ -61,6 +62,25 @@ scanout_surface_new (uint32_t width, uint32_t height, size_t min_bytes, GError *
 }
 
 ScanoutSurface *
+scanout_surface_new_view (ScanoutSurface *of, uint32_t width, uint32_t height)
+{
+  g_return_val_if_fail (width >= 1 && width <= SCANOUT_MAX_SIDE, NULL);
+  g_return_val_if_fail (height >= 1 && height <= SCANOUT_MAX_SIDE, NULL);
+  g_return_val_if_fail ((uint64_t) width * height * 4 <= of->size, NULL);
+
+  ScanoutSurface *view = g_new0 (ScanoutSurface, 1);
+  g_atomic_ref_count_init (&view->references);
+  view->width = width;
+  view->height = height;
+  view->stride = width * 4;
+  view->size = of->size;
+  view->pixels = of->pixels;
+  view->fd = of->fd;
+  view->owner = scanout_surface_ref (of);
+  return view;
+}
+
+ScanoutSurface *
 scanout_surface_ref (ScanoutSurface *surface)
 {
   g_atomic_ref_count_inc (&surface->references);
@@ -72,10 +92,11 @@ scanout_surface_unref (ScanoutSurface *surface)
 {
   if (!surface || !g_atomic_ref_count_dec (&surface->references))
     return;
-  if (surface->pixels)
+  if (surface->pixels && !surface->owner)
     munmap (surface->pixels, surface->size);
-  if (surface->fd >= 0)
+  if (surface->fd >= 0 && !surface->owner)
     close (surface->fd);
+  scanout_surface_unref (surface->owner);
   g_free (surface);
 }
 

@@ -18,6 +18,8 @@ typedef struct ScanoutSurface ScanoutSurface;
  * Error: the host has no memory for it. */
 ScanoutSurface *scanout_surface_new (uint32_t width, uint32_t height, size_t min_bytes,
                                      GError **error);
+/* The same pixels as another picture: width * height * 4 is at most the size of `of`, which lives on as long as the view. */
+ScanoutSurface *scanout_surface_new_view (ScanoutSurface *of, uint32_t width, uint32_t height);
 ScanoutSurface *scanout_surface_ref (ScanoutSurface *surface);
 void scanout_surface_unref (ScanoutSurface *surface);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ScanoutSurface, scanout_surface_unref)

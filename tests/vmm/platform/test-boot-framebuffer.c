@@ -61,6 +61,12 @@ typedef struct Fixture
 } Fixture;
 
 static void
+on_changed (void *opaque, ScanoutSurface *surface)
+{
+  scanout_port_set_surface (((Fixture *) opaque)->port, surface);
+}
+
+static void
 set_up (Fixture *fixture, const void *data)
 {
   const PciIdentity identity = { .vendor = 0x1af4, .device = 0x1050, .class_code = 0x030000 };
@@ -70,14 +76,23 @@ set_up (Fixture *fixture, const void *data)
   fixture->bus = pci_bus_new (&fixture->fake->host);
   fixture->device = pci_device_new ("screen", &identity, NULL, NULL);
   fixture->port = scanout_port_new ();
-  fixture->framebuffer =
-      boot_framebuffer_new (fixture->port, fixture->device, 0, WIDTH, HEIGHT, NULL);
+  fixture->framebuffer = boot_framebuffer_new (
+      &(BootFramebufferConfig){
+          .port = fixture->port,
+          .pci = fixture->device,
+          .bar = 0,
+          .registers = 2,
+          .width = WIDTH,
+          .height = HEIGHT,
+          .changed = on_changed,
+          .opaque = fixture,
+      },
+      NULL);
   g_assert_nonnull (fixture->framebuffer);
   g_assert_true (pci_bus_add (fixture->bus, fixture->device, 1, 0, NULL));
   g_assert_cmpuint (boot_framebuffer_get_address (fixture->framebuffer), ==, 0);
   g_assert_true (pci_bus_assign_resources (fixture->bus, &windows, NULL));
   boot_framebuffer_reset (fixture->framebuffer);
-  scanout_port_set_surface (fixture->port, boot_framebuffer_get_surface (fixture->framebuffer));
 }
 
 static void
@@ -100,9 +115,86 @@ test_the_bar_is_the_memory_of_the_surface (Fixture *fixture, const void *data)
 
   g_assert_true (slot->used);
   g_assert_cmphex (slot->gpa, ==, boot_framebuffer_get_address (fixture->framebuffer));
-  g_assert_cmpuint (slot->size, ==, 4 << 20);
+  g_assert_cmpuint (slot->size, ==, BOOT_FRAMEBUFFER_MEMORY);
   g_assert_true (slot->host == scanout_surface_get_pixels (surface));
   g_assert_cmpuint (scanout_surface_get_size (surface), >=, slot->size);
+}
+
+static void
+set_register (Fixture *fixture, unsigned reg, uint16_t value)
+{
+  address_space_write (fixture->fake->mmio,
+                       pci_device_get_bar_address (fixture->device, 2) + 0x500 + 2 * reg, 2, value);
+}
+
+static unsigned
+get_register (Fixture *fixture, unsigned reg)
+{
+  return (unsigned) address_space_read (
+      fixture->fake->mmio, pci_device_get_bar_address (fixture->device, 2) + 0x500 + 2 * reg, 2);
+}
+
+static void
+switch_mode (Fixture *fixture, uint16_t width, uint16_t height, uint16_t bits)
+{
+  set_register (fixture, 4, 0);
+  set_register (fixture, 1, width);
+  set_register (fixture, 2, height);
+  set_register (fixture, 3, bits);
+  set_register (fixture, 6, width);
+  set_register (fixture, 4, 0x41);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+}
+
+static void
+assert_shown (Fixture *fixture, uint32_t width, uint32_t height)
+{
+  const ScanoutSurface *shown = scanout_port_get_surface (fixture->port);
+
+  g_assert_true (shown == boot_framebuffer_get_surface (fixture->framebuffer));
+  g_assert_cmpuint (scanout_surface_get_width (shown), ==, width);
+  g_assert_cmpuint (scanout_surface_get_height (shown), ==, height);
+  g_assert_cmpuint (scanout_surface_get_stride (shown), ==, width * 4);
+  g_assert_true (scanout_surface_get_pixels (shown) == fixture->fake->slots[0].host);
+}
+
+static void
+test_the_picture_follows_the_mode (Fixture *fixture, const void *data)
+{
+  /* What stock firmware looks for. */
+  g_assert_cmphex (get_register (fixture, 0) & 0xfff0, ==, 0xb0c0);
+  g_assert_cmpuint (get_register (fixture, 10) * 65536, ==, BOOT_FRAMEBUFFER_MEMORY);
+  assert_shown (fixture, WIDTH, HEIGHT);
+  switch_mode (fixture, 1280, 800, 32);
+  assert_shown (fixture, 1280, 800);
+  switch_mode (fixture, 640, 480, 32);
+  assert_shown (fixture, 640, 480);
+  boot_framebuffer_reset (fixture->framebuffer);
+  assert_shown (fixture, WIDTH, HEIGHT);
+  g_assert_cmpuint (get_register (fixture, 1), ==, 0);
+}
+
+static void
+test_modes_that_are_not_there (Fixture *fixture, const void *data)
+{
+  static const uint16_t modes[][3] = { { 0, 480, 32 },     { 640, 0, 32 },
+                                       { 640, 480, 24 },   { 65535, 1, 32 },
+                                       { 1, 65535, 32 },   { 65535, 65535, 32 },
+                                       { 4096, 1025, 32 }, { 16384, 16384, 32 } };
+
+  g_test_expect_message ("vmm-guest", G_LOG_LEVEL_WARNING, "*there is no mode*");
+  for (unsigned i = 0; i < G_N_ELEMENTS (modes); i++)
+    {
+      if (i > 0 && i < 5)
+        g_test_expect_message ("vmm-guest", G_LOG_LEVEL_WARNING, "*there is no mode*");
+      switch_mode (fixture, modes[i][0], modes[i][1], modes[i][2]);
+      assert_shown (fixture, WIDTH, HEIGHT);
+    }
+  g_test_assert_expected_messages ();
+  /* The largest that fits. */
+  switch_mode (fixture, 4096, 1024, 32);
+  assert_shown (fixture, 4096, 1024);
 }
 
 static void
@@ -168,6 +260,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   add ("bar", test_the_bar_is_the_memory_of_the_surface);
   add ("dirty", test_dirty_pages_become_rows);
+  add ("mode", test_the_picture_follows_the_mode);
+  add ("no-mode", test_modes_that_are_not_there);
   add ("owed", test_one_flush_is_owed_at_a_time);
   add ("takeover", test_ends_with_the_takeover_and_begins_black_with_a_reset);
   return g_test_run ();
