@@ -40,13 +40,13 @@ struct ResetPorts
   uint8_t fast; /* atomic */
 };
 
-/* The keyboard controller's status reads 0: its input buffer is empty, so whoever waits to send 0xfe need not. */
+/* The keyboard controller's status reads as if there were none, which firmware understands; one that is silent it would try for long. */
 static uint64_t
 port_read (void *opaque, uint64_t offset, unsigned size)
 {
   ResetPort *port = opaque;
 
-  return port->index == PORT_FAST ? __atomic_load_n (&port->owner->fast, __ATOMIC_RELAXED) : 0;
+  return port->index == PORT_FAST ? __atomic_load_n (&port->owner->fast, __ATOMIC_RELAXED) : 0xff;
 }
 
 static void
