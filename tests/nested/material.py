@@ -3,6 +3,7 @@
 Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py vmlinux generic|cloud     the ELF inside it, for PVH
        material.py initrd generic|cloud      busybox, the flavour's virtio, DRM, evdev and ext4 modules, tests/guest/guest-init
+       material.py uefi-disk                 a raw disk that UEFI boots: shim, GRUB, kernel and that root; copy it before you boot it
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -21,6 +22,7 @@ import sys
 import tempfile
 
 import tcg_module
+import uefi_disk
 
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE.parent / "guest"
@@ -222,6 +224,35 @@ class Material:
             os.rename(part, target)
             return target
 
+    def unpacked(self, name, packages):
+        """A folder with the files of Debian packages."""
+        with self.locked():
+            target = self.cache / name
+            if not target.exists():
+                with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+                    print(f"material: fetching {' '.join(packages)}", file=sys.stderr, flush=True)
+                    run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *packages, cwd=folder)
+                    for package in pathlib.Path(folder).glob("*.deb"):
+                        run("dpkg-deb", "-x", package, f"{folder}/tree")
+                    os.rename(f"{folder}/tree", target)
+            return target
+
+    def uefi_disk(self):
+        packages = self.unpacked("uefi-boot", uefi_disk.PACKAGES)
+        kernel, initrd, root = self.kernel("generic"), self.guest_initrd("generic"), self.root()
+        stamp = hashlib.sha256(repr((kernel, initrd, root)).encode() + (HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"uefi-disk-{stamp}.raw"
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                part.unlink(missing_ok=True)
+                try:
+                    uefi_disk.make(part, packages, kernel, initrd, root)
+                except subprocess.CalledProcessError as error:
+                    raise MaterialError(f"{error.cmd[0]}: status {error.returncode}") from error
+                os.rename(part, target)
+            return target
+
     def mirror(self):
         """Where this computer has its own Debian packages from; none known: mmdebstrap's choice."""
         sites = run("apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)", "Created-By: Packages", "Codename: bookworm").decode()
@@ -237,11 +268,12 @@ def main():
     material = Material()
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
-    if words != ["root"] and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
+    whole = {"root": material.root, "uefi-disk": material.uefi_disk}
+    if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        print(material.root() if words == ["root"] else makers[words[0]](words[1]))
+        print(whole[words[0]]() if words[0] in whole else makers[words[0]](words[1]))
     except MaterialError as error:
         print(f"material: {error}", file=sys.stderr)
         return 1
