@@ -1,0 +1,15 @@
+#pragma once
+
+#include "platform/ata-drive.h"
+
+/* An ATA disk on a raw image, for guests without virtio drivers: reads and writes by DMA, queued and by PIO, flush, TRIM,
+ * SMART. It can be written: ATA has no way to say of a disk that it cannot. */
+typedef struct AtaDiskConfig
+{
+  const char *file;
+  const char *serial; /* at most ATA_SERIAL_MAX characters count */
+} AtaDiskConfig;
+
+/* Opens and locks the file. home outlives the disk. Errors: block/block-image.h. */
+bool ata_disk_new (const AtaDiskConfig *config, const AtaHome *home, AtaDrive *drive,
+                   GError **error);
