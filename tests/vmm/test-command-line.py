@@ -27,6 +27,7 @@ WRONG = {
     "--accel": ["xen", "", "KVM"],
     "--firmware": ["bios", ""],
     "--nvram": [""],
+    "--boot": ["floppy", "", "disk,cdrom", "disk,menu=maybe", "menu=on,menu=on"],
     "--kernel": [""],
     "--initrd": [""],
     "--cmdline": ["x" * 2048],

@@ -15,6 +15,13 @@ static const char *const firmware_words[] = {
 };
 static_assert (G_N_ELEMENTS (firmware_words) == VM_N_FIRMWARES, "a word for each firmware");
 
+static const char *const boot_words[] = {
+  [VM_BOOT_DISK] = "disk",
+  [VM_BOOT_CDROM] = "cdrom",
+  [VM_BOOT_NETWORK] = "network",
+};
+static_assert (G_N_ELEMENTS (boot_words) == VM_N_BOOTS, "a word for each kind of device");
+
 static const char *const disk_format_words[] = {
   [VM_DISK_FORMAT_RAW] = "raw",
   [VM_DISK_FORMAT_QCOW2] = "qcow2",
@@ -39,6 +46,22 @@ vm_firmware_to_string (VmFirmware firmware)
 {
   g_return_val_if_fail ((unsigned) firmware < VM_N_FIRMWARES, NULL);
   return firmware_words[firmware];
+}
+
+const char *
+vm_boot_to_string (VmBoot boot)
+{
+  g_return_val_if_fail (boot > VM_BOOT_UNSAID && boot < VM_N_BOOTS, NULL);
+  return boot_words[boot];
+}
+
+bool
+vm_boot_parse (const char *text, VmBoot *boot)
+{
+  for (*boot = VM_BOOT_UNSAID + 1; *boot < VM_N_BOOTS; (*boot)++)
+    if (strcmp (text, boot_words[*boot]) == 0)
+      return true;
+  return false;
 }
 
 const char *
@@ -182,6 +205,8 @@ validate_firmware (const VmConfig *config, GError **error)
         return refuse (error, "nothing to start: give --kernel FILE or --firmware uefi");
       if (config->nvram != NULL)
         return refuse (error, "--nvram: allowed only with --firmware uefi");
+      if (config->boot != VM_BOOT_UNSAID || config->boot_menu)
+        return refuse (error, "--boot: allowed only with --firmware uefi");
       if (config->cmdline != NULL && strlen (config->cmdline) > VM_CMDLINE_MAX)
         return refuse (error, "--cmdline: has %zu bytes; at most %u are allowed",
                        strlen (config->cmdline), VM_CMDLINE_MAX);

@@ -49,6 +49,16 @@ typedef enum
   VM_N_FORWARDS
 } VmForwardProtocol;
 
+/* What the firmware tries first. */
+typedef enum
+{
+  VM_BOOT_UNSAID, /* in the order that the machine's variables say */
+  VM_BOOT_DISK,
+  VM_BOOT_CDROM,
+  VM_BOOT_NETWORK,
+  VM_N_BOOTS
+} VmBoot;
+
 typedef enum
 {
   VM_STREAM_NONE,
@@ -101,10 +111,12 @@ typedef struct VmConfig
   VmAccel accel;
 
   VmFirmware firmware;
-  char *kernel;  /* VM_FIRMWARE_LINUX: never NULL after validation */
-  char *initrd;  /* or NULL */
-  char *cmdline; /* or NULL */
-  char *nvram;   /* VM_FIRMWARE_UEFI: the machine's own variables; NULL: not kept */
+  char *kernel;   /* VM_FIRMWARE_LINUX: never NULL after validation */
+  char *initrd;   /* or NULL */
+  char *cmdline;  /* or NULL */
+  char *nvram;    /* VM_FIRMWARE_UEFI: the machine's own variables; NULL: not kept */
+  VmBoot boot;    /* VM_FIRMWARE_UEFI */
+  bool boot_menu; /* the firmware waits for a key that opens its menu */
 
   VmDiskConfig *disks;
   unsigned n_disks;
@@ -151,6 +163,8 @@ bool vm_config_check_files (const VmConfig *config, GError **error);
 
 /* The words of the command line. */
 const char *vm_firmware_to_string (VmFirmware firmware);
+const char *vm_boot_to_string (VmBoot boot); /* not of VM_BOOT_UNSAID */
+bool vm_boot_parse (const char *text, VmBoot *boot);
 const char *vm_disk_format_to_string (VmDiskFormat format);
 const char *vm_forward_protocol_to_string (VmForwardProtocol protocol);
 const char *vm_accel_to_string (VmAccel accel);

@@ -145,6 +145,29 @@ parse_switch (const char *text, bool *on)
   return *on || strcmp (text, "off") == 0;
 }
 
+/* The device may be left out where a menu is asked for. */
+static bool
+set_boot (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  bool menu_said = false;
+
+  config->boot = VM_BOOT_UNSAID;
+  config->boot_menu = false;
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+
+      if (word->key == NULL && config->boot == VM_BOOT_UNSAID &&
+          vm_boot_parse (word->value, &config->boot))
+        continue;
+      if (word->key == NULL || menu_said || strcmp (word->key, "menu") != 0 ||
+          !parse_switch (word->value, &config->boot_menu))
+        return false;
+      menu_said = true;
+    }
+  return config->boot != VM_BOOT_UNSAID || menu_said;
+}
+
 static bool
 set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
@@ -308,6 +331,11 @@ const VmOption vm_option_table[] = {
     .offset = offsetof (VmConfig, nvram),
     .allowed = "the name of a file",
     .help = "keeps the variables of the firmware; made when it does not exist",
+  },
+  [VM_OPTION_BOOT] = {
+    .name = "boot", .argument = "disk|cdrom|network[,menu=on|off]", .set = set_boot,
+    .allowed = "disk, cdrom or network, menu=on or menu=off, or both",
+    .help = "what the firmware tries first, and whether it waits for a key that opens its menu",
   },
   [VM_OPTION_KERNEL] = {
     .name = "kernel", .argument = "FILE", .whole = true, .set = set_string,

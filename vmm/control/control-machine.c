@@ -36,6 +36,12 @@ powerdown (void *opaque)
   machine_powerdown (opaque);
 }
 
+static bool
+set_boot (void *opaque, VmBoot first, bool menu, GError **error)
+{
+  return machine_set_boot (opaque, first, menu, error);
+}
+
 static void
 quit (void *opaque)
 {
@@ -61,6 +67,7 @@ static const ControlTargetOps machine_ops = {
   .cont = cont,
   .reset = reset,
   .powerdown = powerdown,
+  .set_boot = set_boot,
   .quit = quit,
   .add_spice_client = add_spice_client,
   .screendump = screendump,

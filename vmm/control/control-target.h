@@ -18,6 +18,7 @@ typedef struct ControlTargetOps
   bool (*cont) (void *opaque, GError **error);
   void (*reset) (void *opaque);
   void (*powerdown) (void *opaque);
+  bool (*set_boot) (void *opaque, VmBoot first, bool menu, GError **error);
   void (*quit) (void *opaque);
   /* Takes fd also on failure. memfd: see machine_add_spice_client (). */
   bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, bool memfd, GError **error);

@@ -212,6 +212,28 @@ run_add_memfd_client (QmpContext *context, JsonObject *arguments, JsonNode **res
   return add_client (context, arguments, true, error);
 }
 
+/* Without a device: the order in the firmware's variables. */
+static bool
+run_set_boot (QmpContext *context, JsonObject *arguments, JsonNode **result, GError **error)
+{
+  VmBoot first = VM_BOOT_UNSAID;
+
+  if (json_object_has_member (arguments, "device"))
+    {
+      const char *device = json_object_get_string_member (arguments, "device");
+
+      if (!vm_boot_parse (device, &first))
+        {
+          g_set_error (error, QMP_ERROR, QMP_ERROR_GENERIC,
+                       "Parameter 'device' does not accept value '%s'", device);
+          return false;
+        }
+    }
+  bool menu = json_object_has_member (arguments, "menu") &&
+              json_object_get_boolean_member (arguments, "menu");
+  return context->target->ops->set_boot (context->target->opaque, first, menu, error);
+}
+
 static bool
 run_screendump (QmpContext *context, JsonObject *arguments, JsonNode **result, GError **error)
 {
@@ -259,6 +281,11 @@ static const QmpCommand commands[] = {
       { "skipauth", PARAMETER_BOOLEAN, .optional = true },
       { "tls", PARAMETER_BOOLEAN, .optional = true } },
     run_add_memfd_client },
+  /* What the firmware tries first from the next reset on; QEMU has nothing alike. */
+  { "x-alcove-set-boot",
+    { { "device", PARAMETER_STRING, .optional = true },
+      { "menu", PARAMETER_BOOLEAN, .optional = true } },
+    run_set_boot },
   { "screendump",
     { { "filename", PARAMETER_STRING },
       { "device", PARAMETER_STRING, .optional = true },

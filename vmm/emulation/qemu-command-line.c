@@ -99,6 +99,8 @@ add_firmware (GPtrArray *argv, const VmConfig *config, const OvmfFiles *ovmf)
                 new_blockdev ("ovmf-code", VM_DISK_FORMAT_RAW, ovmf->code, true));
       add_json (argv, "-blockdev",
                 new_blockdev ("ovmf-variables", VM_DISK_FORMAT_RAW, ovmf->variables, false));
+      if (config->boot_menu)
+        add (argv, "-boot", "menu=on,splash-time=10000");
       return;
     }
   add (argv, "-kernel", config->kernel);
@@ -106,6 +108,23 @@ add_firmware (GPtrArray *argv, const VmConfig *config, const OvmfFiles *ovmf)
     add (argv, "-initrd", config->initrd);
   if (config->cmdline != NULL)
     add (argv, "-append", config->cmdline);
+}
+
+/* QEMU's numbers begin at 1. What --boot names comes first, then disks, CD, network. */
+static unsigned
+boot_index (const VmConfig *config, VmBoot kind, unsigned n)
+{
+  unsigned before = 0;
+
+  if (config->boot == kind)
+    return n + 1;
+  if (config->boot == VM_BOOT_CDROM && config->cdrom != NULL)
+    before = 1;
+  else if (config->boot == VM_BOOT_NETWORK && config->net != VM_NET_NONE)
+    before = 1;
+  if (kind != VM_BOOT_DISK)
+    before += config->n_disks;
+  return before + n + 1;
 }
 
 static void
@@ -117,12 +136,13 @@ add_disks (GPtrArray *argv, const VmConfig *config)
       g_autofree char *name = g_strdup_printf ("disk%u", i);
       add_json (argv, "-blockdev", new_blockdev (name, disk->format, disk->file, disk->readonly));
       addf (argv, "-device", "virtio-blk-pci,drive=%s,serial=%s,num-queues=%u,bootindex=%u", name,
-            name, config->cpus, i + 1);
+            name, config->cpus, boot_index (config, VM_BOOT_DISK, i));
     }
   if (config->cdrom == NULL)
     return;
   add_json (argv, "-blockdev", new_blockdev ("cdrom0", VM_DISK_FORMAT_RAW, config->cdrom, true));
-  addf (argv, "-device", "ide-cd,drive=cdrom0,bus=ide.0,bootindex=%u", config->n_disks + 1);
+  addf (argv, "-device", "ide-cd,drive=cdrom0,bus=ide.0,bootindex=%u",
+        boot_index (config, VM_BOOT_CDROM, 0));
 }
 
 static void
@@ -136,7 +156,10 @@ add_net (GPtrArray *argv, const VmConfig *config)
                             vm_forward_protocol_to_string (config->forwards[i].protocol),
                             config->forwards[i].host_port, config->forwards[i].guest_port);
   add (argv, "-netdev", netdev->str);
-  add (argv, "-device", "virtio-net-pci,netdev=net0,romfile=");
+  if (config->boot == VM_BOOT_NETWORK)
+    add (argv, "-device", "virtio-net-pci,netdev=net0,romfile=,bootindex=1");
+  else
+    add (argv, "-device", "virtio-net-pci,netdev=net0,romfile=");
 }
 
 static void

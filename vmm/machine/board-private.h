@@ -7,6 +7,7 @@
 #include "firmware/uefi.h"
 #include "kvm/kvm-vm.h"
 #include "machine/board.h"
+#include "machine/boot-order.h"
 #include "pci/pci-bus.h"
 #include "platform/boot-framebuffer.h"
 #include "platform/fw-cfg.h"
@@ -34,6 +35,9 @@ struct Board
   LinuxBoot *linux_boot; /* one of the two; the other is NULL */
   Uefi *uefi;
   E820Map e820;
+  BootOrder *boot_order; /* what there is */
+  VmBoot boot;           /* what is first at the next power-on */
+  bool boot_menu;
   GArray *devices; /* BoardDevice, in the order of making */
 
   /* Made by their lines of the table; borrowed from there. */

@@ -126,6 +126,9 @@ board_new (const BoardConfig *config, GError **error)
 
   board->config = *config;
   board->devices = g_array_new (FALSE, FALSE, sizeof (BoardDevice));
+  board->boot_order = boot_order_new ();
+  board->boot = config->vm->boot;
+  board->boot_menu = config->vm->boot_menu;
   if (!create_firmware (board, error) || !create_memory (board, error) ||
       !create_kvm (board, error) || !create_devices (board, error))
     return NULL;
@@ -152,6 +155,7 @@ board_free (Board *board)
   address_space_free (board->mmio);
   address_space_free (board->ports);
   guest_memory_free (board->memory);
+  boot_order_free (board->boot_order);
   g_free (board);
 }
 
@@ -230,11 +234,14 @@ build_acpi_for_firmware (void *opaque)
 static void
 power_on_uefi (Board *board)
 {
+  g_autofree char *boot_order = boot_order_to_text (board->boot_order, board->boot);
   const UefiPlatform platform = {
     .name = board->config.vm->name,
     .n_cpus = board->config.vm->cpus,
     .memory_bytes = guest_memory_get_size (board->memory),
     .map = &board->e820,
+    .boot_order = boot_order,
+    .boot_menu = board->boot_menu,
     .build_acpi = build_acpi_for_firmware,
     .opaque = board,
   };
@@ -274,6 +281,20 @@ board_power_on (Board *board, GError **error)
   else if (!power_on_linux (board, &entry, error))
     return false;
   return kvm_vm_reset (board->kvm, board->uefi ? NULL : &entry, error);
+}
+
+bool
+board_set_boot (Board *board, VmBoot first, bool menu, GError **error)
+{
+  if (!board->uefi)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                           "the machine starts a kernel, not firmware: it has no boot order");
+      return false;
+    }
+  board->boot = first;
+  board->boot_menu = menu;
+  return true;
 }
 
 void

@@ -33,6 +33,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Board, board_free)
 /* Paused only: all of the hardware to its first state, kernel and tables into memory, vCPUs to the first instruction. */
 bool board_power_on (Board *board, GError **error);
 
+/* Of UEFI firmware, from the next power-on on. */
+bool board_set_boot (Board *board, VmBoot first, bool menu, GError **error);
+
 void board_resume (Board *board);
 void board_request_pause (Board *board); /* any thread */
 void board_pause (Board *board);

@@ -143,20 +143,27 @@ create_lpc (Board *board, GError **error)
   return true;
 }
 
-/* Gives a virtio device its PCI function and a slot. The device itself is attached already. */
+/* Gives a virtio device its PCI function and a slot. The device itself is attached already. kind: a block device that the machine can start
+ * from as that, or VM_BOOT_UNSAID. */
 static bool
-plug_virtio (Board *board, const char *name, VirtioDevice *device, GError **error)
+plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind, GError **error)
 {
   VirtioPci *function = virtio_pci_new (device, error);
 
   if (!function)
     return false;
   ATTACH (board, name, function, NULL, virtio_pci_free);
-  return pci_bus_add (board->pci, virtio_pci_get_pci_device (function), PCI_SLOT_ANY, 0, error);
+  PciDevice *pci = virtio_pci_get_pci_device (function);
+  if (!pci_bus_add (board->pci, pci, PCI_SLOT_ANY, 0, error))
+    return false;
+  if (kind != VM_BOOT_UNSAID)
+    boot_order_add (board->boot_order, kind, "scsi", pci_device_get_devfn (pci), "disk@0,0");
+  return true;
 }
 
 static bool
-create_disk (Board *board, const char *file, bool readonly, const char *serial, GError **error)
+create_disk (Board *board, VmBoot kind, const char *file, bool readonly, const char *serial,
+             GError **error)
 {
   VirtioBlkConfig config = {
     .file = file,
@@ -169,7 +176,7 @@ create_disk (Board *board, const char *file, bool readonly, const char *serial, 
   if (!blk)
     return false;
   ATTACH (board, "virtio-blk", blk, NULL, virtio_blk_free);
-  return plug_virtio (board, "virtio-blk function", virtio_blk_get_device (blk), error);
+  return plug_virtio (board, "virtio-blk function", virtio_blk_get_device (blk), kind, error);
 }
 
 static bool
@@ -189,13 +196,14 @@ create_disks (Board *board, GError **error)
                        vm->disks[i].file);
           return false;
         }
-      if (!create_disk (board, vm->disks[i].file, vm->disks[i].readonly, serial, error))
+      if (!create_disk (board, VM_BOOT_DISK, vm->disks[i].file, vm->disks[i].readonly, serial,
+                        error))
         {
           g_prefix_error (error, "--disk: ");
           return false;
         }
     }
-  if (vm->cdrom && !create_disk (board, vm->cdrom, true, "cdrom", error))
+  if (vm->cdrom && !create_disk (board, VM_BOOT_CDROM, vm->cdrom, true, "cdrom", error))
     {
       g_prefix_error (error, "--cdrom: ");
       return false;
@@ -209,7 +217,8 @@ create_rng (Board *board, GError **error)
   VirtioRng *rng = virtio_rng_new (board->memory);
 
   ATTACH (board, "virtio-rng", rng, NULL, virtio_rng_free);
-  return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), error);
+  return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), VM_BOOT_UNSAID,
+                      error);
 }
 
 static bool
@@ -223,7 +232,8 @@ create_console (Board *board, GError **error)
     return true;
   VirtioConsole *console = virtio_console_new (board->memory, port);
   ATTACH (board, "virtio-console", console, NULL, virtio_console_free);
-  return plug_virtio (board, "virtio-console function", virtio_console_get_device (console), error);
+  return plug_virtio (board, "virtio-console function", virtio_console_get_device (console),
+                      VM_BOOT_UNSAID, error);
 }
 
 /* --- screen and input --- */
@@ -278,7 +288,7 @@ create_input_device (Board *board, InputKind kind, const char *name, GError **er
   VirtioInput *input = virtio_input_new (board->memory, board->input, kind);
 
   ATTACH (board, name, input, NULL, virtio_input_free);
-  return plug_virtio (board, name, virtio_input_get_device (input), error);
+  return plug_virtio (board, name, virtio_input_get_device (input), VM_BOOT_UNSAID, error);
 }
 
 static bool

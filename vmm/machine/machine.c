@@ -332,6 +332,12 @@ machine_reset (Machine *machine, MachineCause cause)
     board_resume (machine->board);
 }
 
+bool
+machine_set_boot (Machine *machine, VmBoot first, bool menu, GError **error)
+{
+  return board_set_boot (machine->board, first, menu, error);
+}
+
 void
 machine_powerdown (Machine *machine)
 {

@@ -78,6 +78,8 @@ const char *machine_get_failure (const Machine *machine);
 void machine_pause (Machine *machine);
 bool machine_cont (Machine *machine, GError **error);
 void machine_reset (Machine *machine, MachineCause cause);
+/* What UEFI firmware tries first from the next reset on. Error: the machine has none. */
+bool machine_set_boot (Machine *machine, VmBoot first, bool menu, GError **error);
 /* Presses the ACPI power button. */
 void machine_powerdown (Machine *machine);
 /* Ends the machine: SHUTDOWN is emitted, exit status 0. */

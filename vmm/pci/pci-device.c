@@ -92,6 +92,12 @@ pci_device_get_name (const PciDevice *device)
 }
 
 unsigned
+pci_device_get_devfn (const PciDevice *device)
+{
+  return device->devfn;
+}
+
+unsigned
 pci_device_add_capability (PciDevice *device, uint8_t id, const void *body, unsigned size)
 {
   const unsigned offset = device->capabilities_end;

@@ -50,6 +50,8 @@ void pci_device_free (PciDevice *device);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (PciDevice, pci_device_free)
 
 const char *pci_device_get_name (const PciDevice *device);
+/* slot << 3 | function; of a device that is on a bus. */
+unsigned pci_device_get_devfn (const PciDevice *device);
 
 /* Building: before the device is on a bus. */
 

@@ -103,10 +103,30 @@ test_sizes (void)
 }
 
 #define MEMORY "64M to 256G in whole MiB; the suffixes are K, M and G"
+#define BOOT   "disk, cdrom or network, menu=on or menu=off, or both"
 #define DISK   "file=FILE,format=raw|qcow2[,readonly=on|off], at most 16 times"
 #define NET                                                                                        \
   "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at most 64 "  \
   "forwards"
+
+static void
+test_boot (void)
+{
+  g_autoptr (VmConfig) unsaid = parse_good ("--firmware|uefi");
+  g_autoptr (VmConfig) cdrom = parse_good ("--firmware|uefi|--boot|cdrom");
+  g_autoptr (VmConfig) network = parse_good ("--firmware|uefi|--boot|menu=on,network");
+  g_autoptr (VmConfig) menu = parse_good ("--firmware|uefi|--boot|menu=on");
+  g_autoptr (VmConfig) copy = vm_config_copy (network);
+
+  g_assert_cmpint (unsaid->boot, ==, VM_BOOT_UNSAID);
+  g_assert_false (unsaid->boot_menu);
+  g_assert_cmpint (cdrom->boot, ==, VM_BOOT_CDROM);
+  g_assert_false (cdrom->boot_menu);
+  g_assert_cmpint (menu->boot, ==, VM_BOOT_UNSAID);
+  g_assert_true (menu->boot_menu);
+  g_assert_cmpint (copy->boot, ==, VM_BOOT_NETWORK);
+  g_assert_true (copy->boot_menu);
+}
 
 static const struct
 {
@@ -132,6 +152,13 @@ static const struct
     "--memory: \"18446744073709551615G\" is not allowed: " MEMORY },
   { "--accel|xen", "--accel: \"xen\" is not allowed: auto, kvm or tcg" },
   { "--firmware|bios", "--firmware: \"bios\" is not allowed: uefi" },
+  { "--boot|floppy", "--boot: \"floppy\" is not allowed: " BOOT },
+  { "--boot|", "--boot: \"\" is not allowed: " BOOT },
+  { "--boot|disk,cdrom", "--boot: \"disk,cdrom\" is not allowed: " BOOT },
+  { "--boot|disk,menu=yes", "--boot: \"disk,menu=yes\" is not allowed: " BOOT },
+  { "--boot|menu=on,menu=off", "--boot: \"menu=on,menu=off\" is not allowed: " BOOT },
+  { "--kernel|k|--boot|cdrom", "--boot: allowed only with --firmware uefi" },
+  { "--kernel|k|--boot|menu=on", "--boot: allowed only with --firmware uefi" },
   { "--kernel|", "--kernel: \"\" is not allowed: the name of a file" },
   { "--disk|a.raw", "--disk: \"a.raw\" is not allowed: " DISK },
   { "--disk|file=a", "--disk: \"file=a\" is not allowed: " DISK },
@@ -372,6 +399,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-options/defaults", test_defaults);
   g_test_add_func ("/vm-options/sizes", test_sizes);
   g_test_add_func ("/vm-options/refused", test_refused);
+  g_test_add_func ("/vm-options/boot", test_boot);
   g_test_add_func ("/vm-options/long-value", test_long_value_is_one_short_line);
   g_test_add_func ("/vm-options/too-many-disks", test_too_many_disks);
   g_test_add_func ("/vm-options/help", test_help_names_every_option);

@@ -62,6 +62,17 @@ powerdown (void *opaque)
   g_string_append (fake->calls, "powerdown ");
 }
 
+static bool
+set_boot (void *opaque, VmBoot first, bool menu, GError **error)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "set_boot(%s%s) ",
+                          first == VM_BOOT_UNSAID ? "unsaid" : vm_boot_to_string (first),
+                          menu ? ",menu" : "");
+  return outcome (fake, error);
+}
+
 static void
 quit (void *opaque)
 {
@@ -105,6 +116,7 @@ static const ControlTargetOps fake_ops = {
   .cont = cont,
   .reset = reset,
   .powerdown = powerdown,
+  .set_boot = set_boot,
   .quit = quit,
   .add_spice_client = add_spice_client,
   .screendump = screendump,

@@ -403,6 +403,27 @@ test_screendump (Fixture *fixture, const void *data)
 }
 
 static void
+test_set_boot (Fixture *fixture, const void *data)
+{
+  negotiate (fixture);
+  assert_answer (fixture,
+                 "{\"execute\":\"x-alcove-set-boot\",\"arguments\":{\"device\":\"cdrom\"}}", OK);
+  assert_answer (fixture,
+                 "{\"execute\":\"x-alcove-set-boot\",\"arguments\":{\"device\":\"network\","
+                 "\"menu\":true}}",
+                 OK);
+  assert_answer (fixture, "{\"execute\":\"x-alcove-set-boot\"}", OK);
+  assert_answer (fixture,
+                 "{\"execute\":\"x-alcove-set-boot\",\"arguments\":{\"device\":\"floppy\"}}",
+                 GENERIC ("Parameter 'device' does not accept value 'floppy'"));
+  fixture->fake.error = "it has no boot order";
+  assert_answer (fixture, "{\"execute\":\"x-alcove-set-boot\",\"arguments\":{\"device\":\"disk\"}}",
+                 GENERIC ("it has no boot order"));
+  g_assert_cmpstr (fixture->fake.calls->str, ==,
+                   "set_boot(cdrom) set_boot(network,menu) set_boot(unsaid) set_boot(disk) ");
+}
+
+static void
 test_events (void)
 {
   static const struct
@@ -463,6 +484,7 @@ main (int argc, char **argv)
   add ("refused-client", test_descriptor_of_a_refused_client_is_closed);
   add ("descriptors-bounded", test_descriptors_are_bounded);
   add ("screendump", test_screendump);
+  add ("set-boot", test_set_boot);
   g_test_add_func ("/qmp-session/events", test_events);
   return g_test_run ();
 }

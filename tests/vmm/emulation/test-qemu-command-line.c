@@ -159,10 +159,59 @@ test_values_stay_values (void)
   g_assert_cmpstr (find (argv, "-name", 0), ==, "guest=x,,process=y");
 }
 
+/* Which number each device has, by what is first. */
+static void
+test_boot (void)
+{
+  static const struct
+  {
+    VmBoot first;
+    const char *disk0, *disk1, *cdrom, *network;
+  } cases[] = {
+    { VM_BOOT_UNSAID, "=1", "=2", "=3", NULL },
+    { VM_BOOT_DISK, "=1", "=2", "=3", NULL },
+    { VM_BOOT_CDROM, "=2", "=3", "=1", NULL },
+    { VM_BOOT_NETWORK, "=2", "=3", "=4", "=1" },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      char code[] = "/code", variables[] = "/vars";
+      const OvmfFiles ovmf = { .code = code, .variables = variables };
+      g_autoptr (VmConfig) config = vm_config_new ();
+
+      config->firmware = VM_FIRMWARE_UEFI;
+      config->boot = cases[i].first;
+      config->boot_menu = i == 0;
+      config->net = VM_NET_USER;
+      config->cdrom = g_strdup ("/cd");
+      vm_config_add_disk (config, "/a", VM_DISK_FORMAT_RAW, false);
+      vm_config_add_disk (config, "/b", VM_DISK_FORMAT_RAW, false);
+      g_auto (GStrv) argv = qemu_command_line_new (config, "q", &ovmf);
+      g_autofree char *line = g_strjoinv (" ", argv);
+      const struct
+      {
+        const char *device, *index;
+      } devices[] = { { "drive=disk0,", cases[i].disk0 },
+                      { "drive=disk1,", cases[i].disk1 },
+                      { "ide-cd,", cases[i].cdrom },
+                      { "virtio-net-pci,", cases[i].network } };
+      for (unsigned j = 0; j < G_N_ELEMENTS (devices); j++)
+        {
+          g_autofree char *rest = g_strdup (strstr (line, devices[j].device));
+          *strchrnul (rest, ' ') = '\0';
+          const char *index = strstr (rest, "bootindex");
+          g_assert_cmpstr (index ? index + strlen ("bootindex") : NULL, ==, devices[j].index);
+        }
+      g_assert_cmpint (has (argv, "-boot", "menu=on"), ==, i == 0);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/qemu-command-line/boot", test_boot);
   g_test_add_func ("/qemu-command-line/direct-linux", test_direct_linux);
   g_test_add_func ("/qemu-command-line/disks", test_disks);
   g_test_add_func ("/qemu-command-line/no-socket", test_no_socket_that_nobody_asked_for);
