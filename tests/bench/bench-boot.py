@@ -110,7 +110,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("vmm", "kernel", "initrd"):
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--memory", type=int, default=512)
     parser.add_argument("--timeout", type=int, default=90)
     parser.add_argument("--json")

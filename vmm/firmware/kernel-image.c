@@ -142,6 +142,7 @@ parse_bzimage (KernelImage *image, const uint8_t *head, GError **error)
                    " bytes long where its header says %" G_GUINT64_FORMAT,
                    image->file_size, setup_bytes + payload);
   info->format = KERNEL_FORMAT_BZIMAGE;
+  info->is_linux = true;
   info->start = get_le (head + PREF_ADDRESS, 8);
   info->entry = info->start + ENTRY_64;
   info->end = info->start + MAX (get_le (head + INIT_SIZE, 4), payload);
@@ -166,8 +167,9 @@ parse_bzimage (KernelImage *image, const uint8_t *head, GError **error)
 
 /* An ELF note: three words, the name and the descriptor, each padded to 4. */
 static bool
-find_entry_note (const uint8_t *notes, size_t size, uint64_t *entry)
+read_notes (const uint8_t *notes, size_t size, KernelInfo *info)
 {
+  bool found = false;
   size_t at = 0;
 
   while (size - at >= sizeof (Elf64_Nhdr))
@@ -178,16 +180,17 @@ find_entry_note (const uint8_t *notes, size_t size, uint64_t *entry)
       uint64_t name_room = ((uint64_t) header.n_namesz + 3) & ~UINT64_C (3);
       uint64_t room = name_room + (((uint64_t) header.n_descsz + 3) & ~UINT64_C (3));
       if (room > size - at)
-        return false;
-      if (header.n_type == PVH_ENTRY_NOTE && header.n_namesz == 4 &&
+        return found;
+      info->is_linux |= header.n_namesz == 6 && memcmp (notes + at, "Linux", 6) == 0;
+      if (!found && header.n_type == PVH_ENTRY_NOTE && header.n_namesz == 4 &&
           memcmp (notes + at, "Xen", 4) == 0 && (header.n_descsz == 4 || header.n_descsz == 8))
         {
-          *entry = get_le (notes + at + name_room, header.n_descsz);
-          return true;
+          info->entry = get_le (notes + at + name_room, header.n_descsz);
+          found = true;
         }
       at += room;
     }
-  return false;
+  return found;
 }
 
 static bool
@@ -199,7 +202,7 @@ parse_notes (KernelImage *image, const Elf64_Phdr *segment, bool *found, GError 
   if (!read_exactly (image, segment->p_offset, notes, size, error))
     return false;
   if (!*found)
-    *found = find_entry_note (notes, size, &image->info.entry);
+    *found = read_notes (notes, size, &image->info);
   return true;
 }
 

@@ -25,6 +25,8 @@ typedef enum
 typedef struct KernelInfo
 {
   KernelFormat format;
+  bool
+      is_linux; /* a bzImage, or a vmlinux with notes of Linux: knows the words of Linux's command line */
   uint64_t entry; /* guest-physical: of the 64-bit or the 32-bit PVH entry */
   uint64_t
       start; /* guest-physical [start, end) belongs to the kernel until it manages memory itself */

@@ -91,16 +91,34 @@ open_initrd (LinuxBoot *boot, const char *path, GError **error)
   return true;
 }
 
+/* Wherever Linux finds the old configuration ports it uses them, at two exits an access (a thousand in a boot). Reserved, it
+ * takes ECAM, which ACPI's MCFG tells of, at one. Not for somebody who settles such things himself. */
+#define LEAVE_OLD_PORTS "reserve=0xcf8,8"
+
+static char *
+complete_cmdline (const char *words, const KernelInfo *kernel)
+{
+  static const char *const own[] = { "acpi=", "pci=", "reserve=" };
+  bool complete =
+      !kernel->is_linux || strlen (words) + sizeof LEAVE_OLD_PORTS + 1 > kernel->cmdline_max;
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (own); i++)
+    complete |= strstr (words, own[i]) != NULL;
+  if (complete)
+    return g_strdup (words);
+  return *words ? g_strconcat (LEAVE_OLD_PORTS, " ", words, NULL) : g_strdup (LEAVE_OLD_PORTS);
+}
+
 LinuxBoot *
 linux_boot_new (const char *kernel, const char *initrd, const char *cmdline, GError **error)
 {
   g_autoptr (LinuxBoot) boot = g_new0 (LinuxBoot, 1);
 
   boot->initrd_fd = -1;
-  boot->cmdline = g_strdup (cmdline ? cmdline : "");
+  cmdline = cmdline ? cmdline : "";
   if (!open_kernel (boot, kernel, error) || !open_initrd (boot, initrd, error))
     return NULL;
-  size_t length = strlen (boot->cmdline);
+  size_t length = strlen (cmdline);
   size_t most = MIN (kernel_image_get_info (boot->kernel)->cmdline_max, CMDLINE_ROOM - 1);
   if (length > most)
     {
@@ -109,6 +127,7 @@ linux_boot_new (const char *kernel, const char *initrd, const char *cmdline, GEr
                    kernel, most);
       return NULL;
     }
+  boot->cmdline = complete_cmdline (cmdline, kernel_image_get_info (boot->kernel));
   return g_steal_pointer (&boot);
 }
 

@@ -94,7 +94,7 @@ test_bzimage (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (memory, BOOT_PARAMS + 0x21c, 4), ==, 7);
   g_assert_cmphex (get (memory, BOOT_PARAMS + 0x1e8, 1), ==, 2);
   g_assert_cmphex (get (memory, BOOT_PARAMS + 0x2d0 + 20, 8), ==, MIB);
-  assert_text (memory, get (memory, BOOT_PARAMS + 0x228, 4), "quiet");
+  assert_text (memory, get (memory, BOOT_PARAMS + 0x228, 4), "reserve=0xcf8,8 quiet");
   assert_text (memory, MEMORY - 4096, "ramdisk");
   /* 4 GiB mapped to themselves by 2 MiB pages: the last of them. */
   uint64_t directory = get (memory, get (memory, entry.cr3, 8) & ~UINT64_C (0xfff), 8);
@@ -123,6 +123,23 @@ test_vmlinux (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (memory, module + 8, 8), ==, 7);
   assert_text (memory, get (memory, module, 8), "ramdisk");
   assert_text (memory, get (memory, START_INFO + 24, 8), "quiet");
+}
+
+/* What a kernel that may not be Linux, or a user who settles it himself, finds on the command line. */
+static void
+test_cmdline_as_it_is (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[] = { "pci=nommconf", "quiet acpi=off", "reserve=0x300,8 quiet" };
+  g_autoptr (GuestMemory) memory = guest_memory_new (MEMORY, MEMORY, 4096 * MIB, NULL);
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (lines); i++)
+    {
+      g_autoptr (LinuxBoot) boot = linux_boot_new (f->kernel, f->initrd, lines[i], NULL);
+      KvmEntry entry;
+
+      g_assert_true (linux_boot_load (boot, memory, &platform, &entry, NULL));
+      assert_text (memory, get (memory, BOOT_PARAMS + 0x228, 4), lines[i]);
+    }
 }
 
 /* The files may have changed since they were opened: at a reset they are read again. */
@@ -203,6 +220,7 @@ main (int argc, char **argv)
   ADD ("vmlinux", TRUE, test_vmlinux);
   ADD ("files-that-change", FALSE, test_files_that_change);
   ADD ("room", FALSE, test_room);
+  ADD ("command-line-as-it-is", FALSE, test_cmdline_as_it_is);
   ADD ("command-line", FALSE, test_command_line);
   return g_test_run ();
 }

@@ -244,6 +244,11 @@ test_assign_resources (Fixture *f, gconstpointer data)
 
   g_assert_true (pci_bus_assign_resources (f->bus, &windows, &error));
   g_assert_no_error (error);
+  /* Placed, but only a screen is switched on as well. */
+  g_assert_cmphex (get (f, PCI_COMMAND, 2), ==, 0);
+  g_assert_cmphex (get (f, BAR (0), 4) & ~15u, >=, windows.mmio32.base);
+  g_assert_cmphex (pci_device_get_bar_address (f->device, 0), ==, 0);
+  set (f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
   for (unsigned i = 0; i < 5; i += i == 0 ? 2 : 1)
     {
       const uint64_t address = pci_device_get_bar_address (f->device, i);
@@ -267,6 +272,13 @@ test_assign_resources (Fixture *f, gconstpointer data)
 }
 
 static void
+place_and_switch_on (Fixture *f)
+{
+  g_assert_true (pci_bus_assign_resources (f->bus, &windows, NULL));
+  set (f, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+}
+
+static void
 test_no_room (Fixture *f, gconstpointer data)
 {
   const PciWindows tight = { .mmio32 = { 0xc0000000, 0x11000 }, .io = { 0xc000, 0x20 } };
@@ -286,7 +298,7 @@ test_bar_moves (Fixture *f, gconstpointer data)
 {
   AddressSpace *mmio = f->fake->mmio;
 
-  g_assert_true (pci_bus_assign_resources (f->bus, &windows, NULL));
+  place_and_switch_on (f);
   const uint64_t first = pci_device_get_bar_address (f->device, 0);
   pci_device_add_doorbell (f->device, 0, 0x100, 99);
   pci_device_add_doorbell (f->device, 0, 0x104, 98);
@@ -355,7 +367,7 @@ msix_address (Fixture *f)
 static void
 enable_msix (Fixture *f)
 {
-  g_assert_true (pci_bus_assign_resources (f->bus, &windows, NULL));
+  place_and_switch_on (f);
   f->msix_cap = get (f, f->vendor_cap + 1, 1);
   set (f, f->msix_cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 }
