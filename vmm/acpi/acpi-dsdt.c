@@ -86,8 +86,42 @@ put_motherboard (Aml *aml, const AcpiLayout *layout)
   aml_resource_memory32 (aml, (uint32_t) layout->ecam_base, (layout->last_bus + 1u) << 20);
   if (layout->reserved.size > 0)
     aml_resource_memory32 (aml, (uint32_t) layout->reserved.base, (uint32_t) layout->reserved.size);
-  aml_resource_io (aml, layout->pm_base, layout->pm_size);
+  if (layout->pm_base != 0)
+    aml_resource_io (aml, layout->pm_base, layout->pm_size);
+  else
+    aml_resource_io (aml, layout->ged_base, layout->ged_size);
   aml_resources_end (aml);
+  aml_end (aml);
+}
+
+/* The power button without fixed hardware (5.6.9): the event device's interrupt runs _EVT, which reads what happened, and by
+ * that clears it. */
+static void
+put_event_device (Aml *aml, const AcpiLayout *layout)
+{
+  aml_device_begin (aml, "PWRB");
+  aml_name_eisa_id (aml, "_HID", "PNP0C0C");
+  aml_end (aml);
+
+  aml_device_begin (aml, "GED_");
+  aml_name_string (aml, "_HID", "ACPI0013");
+  aml_name (aml, "_CRS");
+  aml_resources_begin (aml);
+  aml_resource_interrupt (aml, layout->ged_gsi);
+  aml_resources_end (aml);
+  aml_io_region (aml, "GEDR", layout->ged_base + 2u, 1);
+  aml_byte_field (aml, "GEDR", "EVNT");
+  aml_method_begin (aml, "_EVT", 1, TRUE);
+  aml_if_begin (aml);
+  aml_equal (aml);
+  aml_argument (aml, 0);
+  aml_integer (aml, layout->ged_gsi);
+  aml_if_begin (aml);
+  aml_reference (aml, "EVNT");
+  aml_notify (aml, "PWRB", 0x80);
+  aml_end (aml);
+  aml_end (aml);
+  aml_end (aml);
   aml_end (aml);
 }
 
@@ -163,6 +197,8 @@ acpi_dsdt_build (const AcpiLayout *layout)
   put_rtc (aml, layout);
   put_serial (aml, layout);
   put_pvpanic (aml, layout);
+  if (layout->pm_base == 0)
+    put_event_device (aml, layout);
   aml_end (aml);
 
   aml_name (aml, "\\_S5_");

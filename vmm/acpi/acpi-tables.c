@@ -10,6 +10,7 @@
 #define LAPIC_BASE  0xfee00000
 #define RSDP_SIZE   36
 #define FACS_SIZE   64
+#define GAS_SIZE    12 /* of a Generic Address Structure */
 #define TABLE_ALIGN 64 /* what FACS asks for */
 
 /* 5.2.9, table 5.9. */
@@ -17,10 +18,12 @@ enum
 {
   FADT_WBINVD = 1 << 0,
   FADT_PROC_C1 = 1 << 2,
+  FADT_POWER_BUTTON_IS_DEVICE = 1 << 4,
   FADT_NO_SLEEP_BUTTON = 1 << 5,
   FADT_NO_RTC_WAKE = 1 << 6,
   FADT_TIMER_32_BITS = 1 << 8,
   FADT_RESET_REGISTER = 1 << 10,
+  FADT_HARDWARE_REDUCED = 1 << 20,
   FADT_SIZE = 276,
 };
 
@@ -45,16 +48,15 @@ put_io_gas (GByteArray *table, uint16_t port, unsigned bytes)
   acpi_put (table, port, 8);
 }
 
-/* Up to the 32-bit register blocks' lengths. */
+/* The registers of fixed hardware and their lengths. All zeros where it is reduced. */
 static void
-put_fadt_fixed (GByteArray *fadt, const AcpiLayout *layout, uint64_t facs, uint64_t dsdt)
+put_pm_blocks (GByteArray *fadt, const AcpiLayout *layout)
 {
-  acpi_put (fadt, facs, 4);
-  acpi_put (fadt, dsdt, 4);
-  acpi_put (fadt, 0, 1);
-  acpi_put (fadt, 1, 1); /* profile: desktop */
-  acpi_put (fadt, layout->sci, 2);
-  acpi_put_zeros (fadt, 8); /* no SMI command: always in ACPI mode */
+  if (layout->pm_base == 0)
+    {
+      acpi_put_zeros (fadt, 36);
+      return;
+    }
   acpi_put (fadt, layout->pm_base, 4);
   acpi_put (fadt, 0, 4);
   acpi_put (fadt, layout->pm_base + 4u, 4);
@@ -65,6 +67,21 @@ put_fadt_fixed (GByteArray *fadt, const AcpiLayout *layout, uint64_t facs, uint6
   acpi_put (fadt, 2, 1);
   acpi_put (fadt, 0, 1);
   acpi_put (fadt, 4, 1);
+}
+
+/* Up to the flags. */
+static void
+put_fadt_fixed (GByteArray *fadt, const AcpiLayout *layout, uint64_t facs, uint64_t dsdt)
+{
+  bool reduced = layout->pm_base == 0;
+
+  acpi_put (fadt, facs, 4);
+  acpi_put (fadt, dsdt, 4);
+  acpi_put (fadt, 0, 1);
+  acpi_put (fadt, 1, 1); /* profile: desktop */
+  acpi_put (fadt, reduced ? 0 : layout->sci, 2);
+  acpi_put_zeros (fadt, 8); /* no SMI command: always in ACPI mode */
+  put_pm_blocks (fadt, layout);
   acpi_put_zeros (fadt, 4);
   acpi_put (fadt, 0xfff, 2); /* C2 and C3: latencies that mean "not there" */
   acpi_put (fadt, 0xfff, 2);
@@ -72,10 +89,29 @@ put_fadt_fixed (GByteArray *fadt, const AcpiLayout *layout, uint64_t facs, uint6
   acpi_put (fadt, layout->rtc_century, 1);
   acpi_put (fadt, BOOT_NO_VGA | BOOT_NO_ASPM | (layout->serial_port ? BOOT_LEGACY_DEVICES : 0), 2);
   acpi_put (fadt, 0, 1);
-  acpi_put (fadt,
-            FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE |
-                FADT_TIMER_32_BITS | FADT_RESET_REGISTER,
-            4);
+  acpi_put (
+      fadt,
+      FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_RESET_REGISTER |
+          (reduced ? FADT_POWER_BUTTON_IS_DEVICE | FADT_HARDWARE_REDUCED : FADT_TIMER_32_BITS),
+      4);
+}
+
+/* The same registers as generic addresses, 64 bits wide, or what stands in for them. */
+static void
+put_fadt_generic (GByteArray *fadt, const AcpiLayout *layout)
+{
+  if (layout->pm_base == 0)
+    {
+      acpi_put_zeros (fadt, 8 * GAS_SIZE);
+      put_io_gas (fadt, layout->ged_base, 1);
+      put_io_gas (fadt, layout->ged_base + 1, 1);
+      return;
+    }
+  put_io_gas (fadt, layout->pm_base, 4);
+  acpi_put_zeros (fadt, GAS_SIZE);
+  put_io_gas (fadt, layout->pm_base + 4, 2);
+  acpi_put_zeros (fadt, 2 * GAS_SIZE);
+  put_io_gas (fadt, layout->pm_base + 8, 4);
 }
 
 static GByteArray *
@@ -90,11 +126,7 @@ build_fadt (const AcpiLayout *layout, uint64_t facs, uint64_t dsdt)
   acpi_put (fadt, 4, 1); /* minor version */
   acpi_put (fadt, 0, 8); /* the FACS is named by its 32-bit field */
   acpi_put (fadt, dsdt, 8);
-  put_io_gas (fadt, layout->pm_base, 4);
-  acpi_put_zeros (fadt, 12);
-  put_io_gas (fadt, layout->pm_base + 4, 2);
-  acpi_put_zeros (fadt, 24);
-  put_io_gas (fadt, layout->pm_base + 8, 4);
+  put_fadt_generic (fadt, layout);
   acpi_put_zeros (fadt, FADT_SIZE - fadt->len);
   acpi_header_end (fadt);
   return fadt;
@@ -131,7 +163,7 @@ build_madt (const AcpiLayout *layout)
   GByteArray *madt = acpi_header_begin ("APIC", 5);
 
   acpi_put (madt, LAPIC_BASE, 4);
-  acpi_put (madt, 1, 4); /* there is a pair of 8259 as well */
+  acpi_put (madt, layout->pm_base != 0, 4); /* whether there is a pair of 8259 as well */
   for (unsigned i = 0; i < layout->n_cpus; i++)
     {
       acpi_put (madt, 0, 1);
@@ -145,9 +177,12 @@ build_madt (const AcpiLayout *layout)
   acpi_put (madt, 0, 2);
   acpi_put (madt, IOAPIC_BASE, 4);
   acpi_put (madt, 0, 4);
-  put_override (madt, 0, 2, 0);
-  put_override (madt, layout->sci, layout->sci, 0x0d); /* level, active high */
-  acpi_put (madt, 4, 1);                               /* NMI: every processor's LINT1 */
+  if (layout->pm_base != 0)
+    {
+      put_override (madt, 0, 2, 0);
+      put_override (madt, layout->sci, layout->sci, 0x0d); /* level, active high */
+    }
+  acpi_put (madt, 4, 1); /* NMI: every processor's LINT1 */
   acpi_put (madt, 6, 1);
   acpi_put (madt, 0xff, 1);
   acpi_put (madt, 0, 2);

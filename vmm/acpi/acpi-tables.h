@@ -28,9 +28,13 @@ typedef struct AcpiLayout
   uint32_t gsi[ACPI_PCI_SLOTS][ACPI_PCI_PINS]; /* of each slot's INTA..INTD on bus 0 */
   AcpiWindow reserved;                         /* below 4 GiB, of the host's */
 
-  uint16_t pm_base; /* event block, control at +4, timer at +8 */
+  uint16_t
+      pm_base; /* event block, control at +4, timer at +8; 0: hardware-reduced, there is none, nor 8259s */
   uint8_t pm_size;
   uint8_t sci;
+  uint16_t ged_base; /* hardware-reduced: sleep control, sleep status at +1, event at +2 */
+  uint8_t ged_size;
+  uint8_t ged_gsi;
   uint8_t slp_typ_s5;
   uint16_t reset_port;
   uint8_t reset_value;

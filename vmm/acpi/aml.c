@@ -25,11 +25,14 @@ enum
   OP_ARG0 = 0x68,
   OP_AND = 0x7b,
   OP_OR = 0x7d,
+  OP_NOTIFY = 0x86,
   OP_CREATE_DWORD_FIELD = 0x8a,
   OP_EQUAL = 0x93,
   OP_IF = 0xa0,
   OP_ELSE = 0xa1,
   OP_RETURN = 0xa4,
+  EXT_REGION = 0x80,
+  EXT_FIELD = 0x81,
   EXT_DEVICE = 0x82,
 };
 
@@ -342,6 +345,38 @@ aml_or_assign (Aml *aml, const char *name, uint64_t value)
   assign (aml, OP_OR, name, value);
 }
 
+void
+aml_io_region (Aml *aml, const char *name, uint16_t base, uint8_t size)
+{
+  put_op (aml, OP_EXTENDED);
+  put_op (aml, EXT_REGION);
+  put_name (aml, name);
+  put (aml, SPACE_IO, 1);
+  aml_integer (aml, base);
+  aml_integer (aml, size);
+}
+
+void
+aml_byte_field (Aml *aml, const char *region, const char *name)
+{
+  put_op (aml, OP_EXTENDED);
+  put_op (aml, EXT_FIELD);
+  begin (aml);
+  put_name (aml, region);
+  put (aml, 1, 1); /* byte accesses, no lock, other bits preserved */
+  put_name (aml, name);
+  put (aml, 8, 1); /* bits */
+  aml_end (aml);
+}
+
+void
+aml_notify (Aml *aml, const char *device, uint8_t value)
+{
+  put_op (aml, OP_NOTIFY);
+  put_name (aml, device);
+  aml_integer (aml, value);
+}
+
 /* --- resource templates: a buffer whose content is gathered on the stack --- */
 
 void
@@ -375,6 +410,17 @@ aml_resource_irq (Aml *aml, unsigned irq)
 {
   put (aml, 0x22, 1);
   put (aml, 1u << irq, 2);
+}
+
+/* 6.4.3.6, of the device's own. */
+void
+aml_resource_interrupt (Aml *aml, uint32_t gsi)
+{
+  put (aml, 0x89, 1);
+  put (aml, 6, 2);
+  put (aml, 1, 1); /* consumer, level, active high, exclusive */
+  put (aml, 1, 1);
+  put (aml, gsi, 4);
 }
 
 void

@@ -41,12 +41,17 @@ void aml_create_dword_field (Aml *aml, unsigned argument, unsigned offset, const
 /* name = name & value; name = name | value. */
 void aml_and_assign (Aml *aml, const char *name, uint64_t value);
 void aml_or_assign (Aml *aml, const char *name, uint64_t value);
+/* A region of I/O ports; and a field of one byte at its start, by whose name it is read and written. */
+void aml_io_region (Aml *aml, const char *name, uint16_t base, uint8_t size);
+void aml_byte_field (Aml *aml, const char *region, const char *name);
+void aml_notify (Aml *aml, const char *device, uint8_t value);
 
 /* A resource template (6.4): between these only aml_resource_*. */
 void aml_resources_begin (Aml *aml);
 void aml_resources_end (Aml *aml);
 void aml_resource_io (Aml *aml, uint16_t base, uint8_t size);
-void aml_resource_irq (Aml *aml, unsigned irq); /* edge, active high, exclusive */
+void aml_resource_irq (Aml *aml, unsigned irq);       /* edge, active high, exclusive */
+void aml_resource_interrupt (Aml *aml, uint32_t gsi); /* level, active high, exclusive */
 void aml_resource_memory32 (Aml *aml, uint32_t base, uint32_t size);
 /* What a bridge hands down. */
 void aml_resource_bus_window (Aml *aml, unsigned first, unsigned last);

@@ -18,6 +18,7 @@
  *   0x00500  GDT                       0x08000  PVH memory map
  *   0x06000  PVH start info, modules   0x09000  page tables: 4 GiB identity-mapped by 2 MiB pages
  *   0x07000  boot_params               0x20000  command line
+ *   0xffff0  reset vector
  *
  * The initrd goes to the top of the low RAM; where the kernel's own space leaves no room there, below the
  * kernel. Sources: Linux, Documentation/arch/x86/boot.rst and zero-page.rst; Xen, docs/misc/pvh.pandoc.
@@ -30,6 +31,7 @@
 #define PAGE_TABLES_GPA 0x9000
 #define CMDLINE_GPA     0x20000
 #define CMDLINE_ROOM    0x10000
+#define RESET_GPA       0xffff0 /* F000:FFF0 */
 #define KERNEL_FLOOR    UINT64_C (0x100000)
 
 struct LinuxBoot
@@ -362,6 +364,27 @@ linux_boot_check_room (const LinuxBoot *boot, uint64_t low_ram_end, GError **err
   return boot->initrd_fd < 0 || place_initrd (boot, low_ram_end, &initrd, error);
 }
 
+/* All that there is of a BIOS: whoever jumps to where a PC starts resets the machine. Linux restarts so where ACPI's hardware is
+ * reduced and there is no EFI. */
+static void
+write_reset_vector (const GuestMemory *memory, const LinuxBootPlatform *platform)
+{
+  const uint8_t code[] = {
+    0xb0,
+    platform->reset_value, /* mov al, value */
+    0xba,
+    platform->reset_port & 0xff,
+    (uint8_t) (platform->reset_port >> 8), /* mov dx, port */
+    0xee,                                  /* out dx, al */
+    0xf4,                                  /* hlt */
+    0xeb,
+    0xfd, /* jmp to the hlt */
+  };
+
+  G_STATIC_ASSERT (sizeof code <= 16);
+  guest_memory_write (memory, RESET_GPA, code, sizeof code);
+}
+
 bool
 linux_boot_load (const LinuxBoot *boot, const GuestMemory *memory,
                  const LinuxBootPlatform *platform, KvmEntry *entry, GError **error)
@@ -388,6 +411,7 @@ linux_boot_load (const LinuxBoot *boot, const GuestMemory *memory,
       write_page_tables (memory);
     }
   write_gdt (memory);
+  write_reset_vector (memory, platform);
   fill_entry (kernel, entry);
   return true;
 }

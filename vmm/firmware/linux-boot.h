@@ -26,8 +26,10 @@ typedef struct LinuxFramebuffer
 typedef struct LinuxBootPlatform
 {
   const E820Map *map;
-  uint64_t low_ram_end;         /* RAM is [0, low_ram_end) and perhaps more above 4 GiB */
-  uint64_t rsdp;                /* guest-physical address of ACPI's root pointer */
+  uint64_t low_ram_end; /* RAM is [0, low_ram_end) and perhaps more above 4 GiB */
+  uint64_t rsdp;        /* guest-physical address of ACPI's root pointer */
+  uint16_t reset_port;  /* resets the machine when it is written reset_value */
+  uint8_t reset_value;
   LinuxFramebuffer framebuffer; /* told to a bzImage; the PVH protocol has no place for it */
 } LinuxBootPlatform;
 

@@ -11,6 +11,7 @@
 #include "pci/pci-bus.h"
 #include "platform/boot-framebuffer.h"
 #include "platform/fw-cfg.h"
+#include "platform/ged.h"
 #include "platform/pm.h"
 #include "ports/char-port.h"
 #include "ports/input-port.h"
@@ -42,8 +43,9 @@ struct Board
 
   /* Made by their lines of the table; borrowed from there. */
   CharPort *serial_port; /* or NULL */
-  Pm *pm;
-  FwCfg *fw_cfg; /* or NULL */
+  Pm *pm;                /* with firmware, else NULL */
+  Ged *ged;              /* without firmware, else NULL */
+  FwCfg *fw_cfg;         /* or NULL */
   PciBus *pci;
   PciWindows windows;
   ScanoutPort *scanout;

@@ -174,10 +174,13 @@ describe (const Board *board, uint64_t gpa, uint64_t ecam_base, const PciWindows
     .mmio32 = { windows->mmio32.base, windows->mmio32.size },
     .mmio64 = { windows->mmio64.base, windows->mmio64.size },
     .reserved = { KVM_VM_IDENTITY_MAP, KVM_VM_RESERVED },
-    .pm_base = PM_BASE,
+    .pm_base = board->pm ? PM_BASE : 0,
     .pm_size = PM_SIZE,
     .sci = PM_SCI,
-    .slp_typ_s5 = PM_SLP_TYP_S5,
+    .ged_base = GED_BASE,
+    .ged_size = GED_SIZE,
+    .ged_gsi = GED_GSI,
+    .slp_typ_s5 = board->pm ? PM_SLP_TYP_S5 : GED_SLP_TYP_S5,
     .reset_port = MEMORY_MAP_RESET_PORT,
     .reset_value = MEMORY_MAP_RESET_VALUE,
     .rtc_port = RTC_PORT,
@@ -256,6 +259,8 @@ power_on_linux (Board *board, KvmEntry *entry, GError **error)
     .map = &board->e820,
     .low_ram_end = memory_map_low_ram_end (guest_memory_get_size (board->memory)),
     .rsdp = MEMORY_MAP_ACPI,
+    .reset_port = MEMORY_MAP_RESET_PORT,
+    .reset_value = MEMORY_MAP_RESET_VALUE,
   };
 
   if (!pci_bus_assign_resources (board->pci, &board->windows, error))
@@ -318,7 +323,10 @@ board_pause (Board *board)
 void
 board_press_power_button (Board *board)
 {
-  pm_press_power_button (board->pm);
+  if (board->pm)
+    pm_press_power_button (board->pm);
+  else
+    ged_press_power_button (board->ged);
 }
 
 ScanoutPort *

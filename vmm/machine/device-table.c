@@ -23,9 +23,17 @@
 #define ATTACH(board, name, device, reset, free)                                                   \
   board_attach (board, name, device, (void (*) (void *)) (reset), (void (*) (void *)) (free))
 
+/* Firmware expects a PC's chip set; a kernel that is started directly gets by without its old parts. */
 static bool
-create_pm (Board *board, GError **error)
+create_power (Board *board, GError **error)
 {
+  if (!board->uefi)
+    {
+      board->ged =
+          ged_new (board->ports, kvm_vm_get_irq_line (board->kvm, GED_GSI), board->config.sink);
+      ATTACH (board, "ged", board->ged, ged_reset, ged_free);
+      return true;
+    }
   board->pm =
       pm_new (board->ports, kvm_vm_get_irq_line (board->kvm, PM_SCI), board->config.sink, NULL);
   ATTACH (board, "pm", board->pm, pm_reset, pm_free);
@@ -301,7 +309,7 @@ create_input (Board *board, GError **error)
 }
 
 static const DeviceType device_table[] = {
-  { .name = "pm", .create = create_pm },
+  { .name = "power", .create = create_power },
   { .name = "rtc", .create = create_rtc },
   { .name = "reset", .create = create_reset_ports },
   { .name = "pvpanic", .create = create_pvpanic },

@@ -38,6 +38,19 @@ make_layout (unsigned n_cpus, bool everything)
   return layout;
 }
 
+static AcpiLayout
+make_reduced (unsigned n_cpus)
+{
+  AcpiLayout layout = make_layout (n_cpus, true);
+
+  layout.pm_base = 0;
+  layout.ged_base = 0x620;
+  layout.ged_size = 3;
+  layout.ged_gsi = 9;
+  layout.slp_typ_s5 = 5;
+  return layout;
+}
+
 static uint64_t
 get (const uint8_t *bytes, unsigned size)
 {
@@ -104,6 +117,28 @@ test_walk (void)
   for (unsigned i = 44; i < get (madt + 4, 4); i += madt[i + 1])
     n_cpus += madt[i] == 0;
   g_assert_cmpuint (n_cpus, ==, 8);
+}
+
+/* Without fixed hardware no table speaks of any. */
+static void
+test_reduced (void)
+{
+  AcpiLayout layout = make_reduced (1);
+  g_autoptr (GByteArray) block = acpi_tables_build (&layout);
+  const uint8_t *xsdt = at (block, get (block->data + 24, 8), "XSDT");
+  const uint8_t *fadt = at (block, get (xsdt + 36, 8), "FACP");
+  const uint8_t *madt = at (block, get (xsdt + 44, 8), "APIC");
+
+  g_assert_cmphex (get (fadt + 112, 4) & 1 << 20, !=, 0);
+  for (unsigned i = 56; i < 92; i++)
+    g_assert_cmphex (fadt[i], ==, 0);
+  for (unsigned i = 148; i < 244; i++)
+    g_assert_cmphex (fadt[i], ==, 0);
+  g_assert_cmphex (get (fadt + 248, 8), ==, 0x620);
+  g_assert_cmphex (get (fadt + 260, 8), ==, 0x621);
+  g_assert_cmphex (get (madt + 40, 4), ==, 0);
+  for (unsigned i = 44; i < get (madt + 4, 4); i += madt[i + 1])
+    g_assert_cmpuint (madt[i], !=, 2);
 }
 
 /* Runs iasl in folder; its whole output may have no complaint. */
@@ -189,8 +224,10 @@ test_iasl (void)
     }
   AcpiLayout full = make_layout (8, true);
   AcpiLayout bare = make_layout (1, false);
+  AcpiLayout reduced = make_reduced (2);
   check_layout (&full);
   check_layout (&bare);
+  check_layout (&reduced);
 }
 
 int
@@ -198,6 +235,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/acpi-tables/walk", test_walk);
+  g_test_add_func ("/acpi-tables/reduced", test_reduced);
   g_test_add_func ("/acpi-tables/iasl", test_iasl);
   return g_test_run ();
 }

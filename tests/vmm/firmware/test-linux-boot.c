@@ -51,7 +51,11 @@ static const E820Map map = {
   .entries = { { .gpa = 0, .size = 0x9f000, .type = 1 },
                { .gpa = MIB, .size = MEMORY - MIB, .type = 1 } },
 };
-static const LinuxBootPlatform platform = { .map = &map, .low_ram_end = MEMORY, .rsdp = 0xe0000 };
+static const LinuxBootPlatform platform = { .map = &map,
+                                            .low_ram_end = MEMORY,
+                                            .rsdp = 0xe0000,
+                                            .reset_port = 0xcf9,
+                                            .reset_value = 6 };
 
 static uint64_t
 get (const GuestMemory *memory, uint64_t gpa, unsigned size)
@@ -96,6 +100,8 @@ test_bzimage (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (memory, BOOT_PARAMS + 0x2d0 + 20, 8), ==, MIB);
   assert_text (memory, get (memory, BOOT_PARAMS + 0x228, 4), "reserve=0xcf8,8 quiet");
   assert_text (memory, MEMORY - 4096, "ramdisk");
+  /* The reset vector: mov al, 6; mov dx, 0xcf9; out dx, al */
+  g_assert_cmphex (get (memory, 0xffff0, 6), ==, 0xee0cf9ba06b0);
   /* 4 GiB mapped to themselves by 2 MiB pages: the last of them. */
   uint64_t directory = get (memory, get (memory, entry.cr3, 8) & ~UINT64_C (0xfff), 8);
   g_assert_cmphex (get (memory, (directory & ~UINT64_C (0xfff)) + 3 * 4096 + 511 * 8, 8), ==,
