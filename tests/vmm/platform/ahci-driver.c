@@ -28,10 +28,11 @@ ahci_driver_connect (AhciDriver *driver)
                               AHCI_FUNCTION, NULL));
   pci_bus_reset (driver->bus);
   g_assert_true (pci_bus_assign_resources (driver->bus, &windows, NULL));
+  const uint64_t command = pci_bus_config_read (driver->bus, DEVFN, PCI_COMMAND, 2);
+  pci_bus_config_write (driver->bus, DEVFN, PCI_COMMAND, 2,
+                        command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
   driver->abar = pci_device_get_bar_address (ahci_get_pci_device (driver->ahci), 5);
   g_assert_cmphex (driver->abar, !=, 0);
-  const uint64_t command = pci_bus_config_read (driver->bus, DEVFN, PCI_COMMAND, 2);
-  pci_bus_config_write (driver->bus, DEVFN, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER);
   ahci_driver_settle ();
 }
 
