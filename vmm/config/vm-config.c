@@ -28,6 +28,12 @@ static const char *const disk_format_words[] = {
 };
 static_assert (G_N_ELEMENTS (disk_format_words) == VM_N_DISK_FORMATS, "a word for each format");
 
+static const char *const disk_bus_words[] = {
+  [VM_DISK_BUS_VIRTIO] = "virtio",
+  [VM_DISK_BUS_AHCI] = "ahci",
+};
+static_assert (G_N_ELEMENTS (disk_bus_words) == VM_N_DISK_BUSES, "a word for each bus");
+
 static const char *const forward_words[] = {
   [VM_FORWARD_TCP] = "tcp",
   [VM_FORWARD_UDP] = "udp",
@@ -69,6 +75,13 @@ vm_disk_format_to_string (VmDiskFormat format)
 {
   g_return_val_if_fail ((unsigned) format < VM_N_DISK_FORMATS, NULL);
   return disk_format_words[format];
+}
+
+const char *
+vm_disk_bus_to_string (VmDiskBus bus)
+{
+  g_return_val_if_fail ((unsigned) bus < VM_N_DISK_BUSES, NULL);
+  return disk_bus_words[bus];
 }
 
 const char *
@@ -115,8 +128,11 @@ vm_config_copy (const VmConfig *config)
   copy->disks = NULL;
   copy->n_disks = 0;
   for (unsigned i = 0; i < config->n_disks; i++)
-    vm_config_add_disk (copy, config->disks[i].file, config->disks[i].format,
-                        config->disks[i].readonly);
+    {
+      vm_config_add_disk (copy, config->disks[i].file, config->disks[i].format,
+                          config->disks[i].readonly);
+      copy->disks[i].bus = config->disks[i].bus;
+    }
   copy->forwards = g_memdup2 (config->forwards, sizeof *config->forwards * config->n_forwards);
   return copy;
 }
@@ -241,6 +257,33 @@ validate_numbers (const VmConfig *config, GError **error)
 }
 
 static bool
+validate_disks (const VmConfig *config, GError **error)
+{
+  unsigned ports = config->cdrom != NULL ? 1 : 0;
+
+  for (unsigned i = 0; i < config->n_disks; i++)
+    {
+      const VmDiskConfig *disk = &config->disks[i];
+      if (disk->file == NULL || *disk->file == '\0')
+        return refuse (error, "--disk: needs file=FILE");
+      if (disk->bus != VM_DISK_BUS_AHCI)
+        continue;
+      ports++;
+      if (disk->readonly)
+        return refuse (error,
+                       "--disk %s: readonly=on is not possible with bus=ahci, which knows no "
+                       "write-protected disks; use bus=virtio",
+                       disk->file);
+    }
+  if (ports > VM_AHCI_PORTS)
+    return refuse (error,
+                   "--disk: the CD-ROM drive and the disks with bus=ahci are %u together; at "
+                   "most %u are allowed",
+                   ports, VM_AHCI_PORTS);
+  return true;
+}
+
+static bool
 validate_forwards (const VmConfig *config, GError **error)
 {
   if (config->n_forwards > VM_FORWARDS_MAX)
@@ -272,10 +315,7 @@ vm_config_validate (const VmConfig *config, GError **error)
   if (!validate_name (config->name, error) || !validate_numbers (config, error) ||
       !validate_firmware (config, error))
     return false;
-  for (unsigned i = 0; i < config->n_disks; i++)
-    if (config->disks[i].file == NULL || *config->disks[i].file == '\0')
-      return refuse (error, "--disk: needs file=FILE");
-  if (!validate_forwards (config, error))
+  if (!validate_disks (config, error) || !validate_forwards (config, error))
     return false;
   if (!validate_stream ("--serial", &config->serial, error) ||
       !validate_stream ("--console", &config->console, error))
@@ -346,6 +386,22 @@ check_sectors (const char *option, const char *file, uint64_t size, GError **err
                VM_DISK_SECTOR_SIZE);
 }
 
+static bool
+check_cdrom (const char *file, GError **error)
+{
+  uint64_t size = 0;
+
+  if (!check_regular ("--cdrom", file, false, &size, error))
+    return false;
+  if (size > 0 && size % VM_CDROM_BLOCK_SIZE == 0)
+    return true;
+  return fail (error,
+               "--cdrom: %s: its size, %" G_GUINT64_FORMAT
+               " bytes, is %s%u: it is cut off, or no CD "
+               "image; fetch it again",
+               file, size, size == 0 ? "not at least " : "not a multiple of ", VM_CDROM_BLOCK_SIZE);
+}
+
 /* A file or socket that the machine makes: NULL, or its folder is there and open to us. */
 static bool
 check_place (const char *option, const char *file, GError **error)
@@ -404,8 +460,7 @@ vm_config_check_files (const VmConfig *config, GError **error)
       if (disk->format == VM_DISK_FORMAT_RAW && !check_sectors ("--disk", disk->file, size, error))
         return false;
     }
-  if (config->cdrom != NULL && (!check_regular ("--cdrom", config->cdrom, false, &size, error) ||
-                                !check_sectors ("--cdrom", config->cdrom, size, error)))
+  if (config->cdrom != NULL && *config->cdrom != '\0' && !check_cdrom (config->cdrom, error))
     return false;
   return check_outputs (config, error);
 }

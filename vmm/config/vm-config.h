@@ -15,11 +15,13 @@
 #define VM_MEMORY_MAX       (UINT64_C (256) << 30)
 #define VM_MEMORY_STEP      (UINT64_C (1) << 20)
 #define VM_DISKS_MAX        16
+#define VM_AHCI_PORTS       6 /* disks with bus=ahci, and the CD-ROM drive */
 #define VM_FORWARDS_MAX     64
 #define VM_NAME_MAX         64   /* characters */
 #define VM_CMDLINE_MAX      2047 /* bytes; COMMAND_LINE_SIZE of Linux on x86 less the NUL */
 #define VM_SOCKET_PATH_MAX  107  /* bytes; sun_path of unix(7) less the NUL */
 #define VM_DISK_SECTOR_SIZE 512u
+#define VM_CDROM_BLOCK_SIZE 2048u
 
 typedef enum
 {
@@ -34,6 +36,13 @@ typedef enum
   VM_DISK_FORMAT_QCOW2,
   VM_N_DISK_FORMATS
 } VmDiskFormat;
+
+typedef enum
+{
+  VM_DISK_BUS_VIRTIO,
+  VM_DISK_BUS_AHCI, /* for guests without virtio drivers */
+  VM_N_DISK_BUSES
+} VmDiskBus;
 
 typedef enum
 {
@@ -93,6 +102,7 @@ typedef struct VmDiskConfig
 {
   char *file;
   VmDiskFormat format; /* always said, never guessed */
+  VmDiskBus bus;
   bool readonly;
 } VmDiskConfig;
 
@@ -120,7 +130,7 @@ typedef struct VmConfig
 
   VmDiskConfig *disks;
   unsigned n_disks;
-  char *cdrom; /* a raw image, read-only; or NULL */
+  char *cdrom; /* a raw image; "": a drive with nothing in it; NULL: no drive */
 
   VmNet net;
   VmForwardConfig *forwards; /* VM_NET_USER only */
@@ -150,6 +160,7 @@ VmConfig *vm_config_copy (const VmConfig *config);
 void vm_config_free (VmConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmConfig, vm_config_free)
 
+/* On virtio; the caller may change the bus of the entry. */
 void vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly);
 void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
                             uint16_t guest_port);
@@ -166,5 +177,6 @@ const char *vm_firmware_to_string (VmFirmware firmware);
 const char *vm_boot_to_string (VmBoot boot); /* not of VM_BOOT_UNSAID */
 bool vm_boot_parse (const char *text, VmBoot *boot);
 const char *vm_disk_format_to_string (VmDiskFormat format);
+const char *vm_disk_bus_to_string (VmDiskBus bus);
 const char *vm_forward_protocol_to_string (VmForwardProtocol protocol);
 const char *vm_accel_to_string (VmAccel accel);

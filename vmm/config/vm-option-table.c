@@ -139,6 +139,18 @@ parse_format (const char *text, VmDiskFormat *format)
 }
 
 static bool
+parse_bus (const char *text, VmDiskBus *bus)
+{
+  for (unsigned i = 0; i < VM_N_DISK_BUSES; i++)
+    if (strcmp (text, vm_disk_bus_to_string (i)) == 0)
+      {
+        *bus = i;
+        return true;
+      }
+  return false;
+}
+
+static bool
 parse_switch (const char *text, bool *on)
 {
   *on = strcmp (text, "on") == 0;
@@ -173,6 +185,7 @@ set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   const char *file = NULL;
   VmDiskFormat format = VM_N_DISK_FORMATS;
+  VmDiskBus bus = VM_N_DISK_BUSES;
   bool readonly = false;
 
   for (unsigned i = 0; i < option_words_get_length (words); i++)
@@ -185,12 +198,28 @@ set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
       else if (strcmp (word->key, "format") == 0 && format == VM_N_DISK_FORMATS &&
                parse_format (word->value, &format))
         continue;
+      else if (strcmp (word->key, "bus") == 0 && bus == VM_N_DISK_BUSES &&
+               parse_bus (word->value, &bus))
+        continue;
       else if (strcmp (word->key, "readonly") != 0 || !parse_switch (word->value, &readonly))
         return false;
     }
   if (file == NULL || format == VM_N_DISK_FORMATS || config->n_disks == VM_DISKS_MAX)
     return false;
   vm_config_add_disk (config, file, format, readonly);
+  if (bus != VM_N_DISK_BUSES)
+    config->disks[config->n_disks - 1].bus = bus;
+  return true;
+}
+
+static bool
+set_cdrom (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  if (text == NULL || *text == '\0')
+    return false;
+  replace (&config->cdrom, strcmp (text, "none") == 0 ? "" : text);
   return true;
 }
 
@@ -355,17 +384,16 @@ const VmOption vm_option_table[] = {
     .help = "its command line, as \"console=ttyS0\"",
   },
   [VM_OPTION_DISK] = {
-    .name = "disk", .argument = "file=FILE,format=raw|qcow2[,readonly=on|off]",
+    .name = "disk", .argument = "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off]",
     .repeats = true, .set = set_disk,
-    .allowed = "file=FILE,format=raw|qcow2[,readonly=on|off], at most "
+    .allowed = "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off], at most "
                G_STRINGIFY (VM_DISKS_MAX) " times",
     .help = "a disk; repeat for more; the format is never guessed",
   },
   [VM_OPTION_CDROM] = {
-    .name = "cdrom", .argument = "FILE", .whole = true, .set = set_string,
-    .offset = offsetof (VmConfig, cdrom),
-    .allowed = "the name of a file",
-    .help = "a CD or DVD image, read-only",
+    .name = "cdrom", .argument = "FILE|none", .whole = true, .set = set_cdrom,
+    .allowed = "the name of a file, or none for an empty drive",
+    .help = "a CD-ROM drive with this image in it, or with nothing",
   },
   [VM_OPTION_NET] = {
     .name = "net", .argument = "none|user[,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,

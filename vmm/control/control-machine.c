@@ -54,6 +54,18 @@ add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **err
   return machine_add_spice_client (opaque, fd, skip_auth, memfd, error);
 }
 
+static GArray *
+get_blocks (void *opaque)
+{
+  return machine_get_blocks (opaque);
+}
+
+static bool
+operate_cdrom (void *opaque, MachineCdrom operation, const char *file, bool force, GError **error)
+{
+  return machine_operate_cdrom (opaque, operation, file, force, error);
+}
+
 static bool
 screendump (void *opaque, const char *path, GError **error)
 {
@@ -70,6 +82,8 @@ static const ControlTargetOps machine_ops = {
   .set_boot = set_boot,
   .quit = quit,
   .add_spice_client = add_spice_client,
+  .get_blocks = get_blocks,
+  .operate_cdrom = operate_cdrom,
   .screendump = screendump,
 };
 

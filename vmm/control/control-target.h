@@ -22,6 +22,9 @@ typedef struct ControlTargetOps
   void (*quit) (void *opaque);
   /* Takes fd also on failure. memfd: see machine_add_spice_client (). */
   bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, bool memfd, GError **error);
+  GArray *(*get_blocks) (void *opaque);
+  bool (*operate_cdrom) (void *opaque, MachineCdrom operation, const char *file, bool force,
+                         GError **error);
   bool (*screendump) (void *opaque, const char *path, GError **error);
 } ControlTargetOps;
 

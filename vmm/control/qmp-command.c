@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/qmp-block.h"
 #include "control/qmp-message.h"
 
-#define PARAMETERS_MAX 4
+#define PARAMETERS_MAX 6
 
 typedef enum
 {
@@ -286,6 +287,29 @@ static const QmpCommand commands[] = {
     { { "device", PARAMETER_STRING, .optional = true },
       { "menu", PARAMETER_BOOLEAN, .optional = true } },
     run_set_boot },
+  { "query-block", {}, qmp_block_query },
+  { "eject",
+    { { "device", PARAMETER_STRING, .optional = true },
+      { "id", PARAMETER_STRING, .optional = true },
+      { "force", PARAMETER_BOOLEAN, .optional = true } },
+    qmp_block_eject },
+  { "blockdev-open-tray",
+    { { "device", PARAMETER_STRING, .optional = true },
+      { "id", PARAMETER_STRING, .optional = true },
+      { "force", PARAMETER_BOOLEAN, .optional = true } },
+    qmp_block_open_tray },
+  { "blockdev-close-tray",
+    { { "device", PARAMETER_STRING, .optional = true },
+      { "id", PARAMETER_STRING, .optional = true } },
+    qmp_block_close_tray },
+  { "blockdev-change-medium",
+    { { "device", PARAMETER_STRING, .optional = true },
+      { "id", PARAMETER_STRING, .optional = true },
+      { "filename", PARAMETER_STRING },
+      { "format", PARAMETER_STRING, .optional = true, .only = "raw" },
+      { "force", PARAMETER_BOOLEAN, .optional = true },
+      { "read-only-mode", PARAMETER_STRING, .optional = true } },
+    qmp_block_change_medium },
   { "screendump",
     { { "filename", PARAMETER_STRING },
       { "device", PARAMETER_STRING, .optional = true },

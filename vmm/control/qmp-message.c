@@ -18,9 +18,14 @@ static const char *const error_classes[] = {
 static_assert (G_N_ELEMENTS (error_classes) == QMP_N_ERRORS, "a class for each error");
 
 static const char *const event_names[] = {
-  [MACHINE_EVENT_STOP] = "STOP",         [MACHINE_EVENT_RESUME] = "RESUME",
-  [MACHINE_EVENT_RESET] = "RESET",       [MACHINE_EVENT_POWERDOWN] = "POWERDOWN",
-  [MACHINE_EVENT_SHUTDOWN] = "SHUTDOWN", [MACHINE_EVENT_GUEST_PANICKED] = "GUEST_PANICKED",
+  [MACHINE_EVENT_STOP] = "STOP",
+  [MACHINE_EVENT_RESUME] = "RESUME",
+  [MACHINE_EVENT_RESET] = "RESET",
+  [MACHINE_EVENT_POWERDOWN] = "POWERDOWN",
+  [MACHINE_EVENT_SHUTDOWN] = "SHUTDOWN",
+  [MACHINE_EVENT_GUEST_PANICKED] = "GUEST_PANICKED",
+  [MACHINE_EVENT_TRAY_OPENED] = "DEVICE_TRAY_MOVED",
+  [MACHINE_EVENT_TRAY_CLOSED] = "DEVICE_TRAY_MOVED",
 };
 static_assert (G_N_ELEMENTS (event_names) == MACHINE_N_EVENTS, "a name for each event");
 
@@ -117,6 +122,13 @@ new_event_data (MachineEvent event, MachineCause cause)
     case MACHINE_EVENT_GUEST_PANICKED:
       data = json_object_new ();
       json_object_set_string_member (data, "action", "poweroff");
+      return data;
+    case MACHINE_EVENT_TRAY_OPENED:
+    case MACHINE_EVENT_TRAY_CLOSED:
+      data = json_object_new ();
+      json_object_set_string_member (data, "device", "");
+      json_object_set_string_member (data, "id", "cdrom0");
+      json_object_set_boolean_member (data, "tray-open", event == MACHINE_EVENT_TRAY_OPENED);
       return data;
     default:
       return NULL;

@@ -127,22 +127,36 @@ boot_index (const VmConfig *config, VmBoot kind, unsigned n)
   return before + n + 1;
 }
 
+/* The id is what QMP's commands for trays and media name it by. */
+static void
+add_cdrom (GPtrArray *argv, const VmConfig *config)
+{
+  const bool is_empty = *config->cdrom == '\0';
+
+  if (!is_empty)
+    add_json (argv, "-blockdev", new_blockdev ("cdrom0", VM_DISK_FORMAT_RAW, config->cdrom, true));
+  addf (argv, "-device", "ide-cd,%sid=cdrom0,serial=cdrom0,bus=ide.0,bootindex=%u",
+        is_empty ? "" : "drive=cdrom0,", boot_index (config, VM_BOOT_CDROM, 0));
+}
+
 static void
 add_disks (GPtrArray *argv, const VmConfig *config)
 {
+  unsigned port = config->cdrom != NULL ? 1 : 0;
+
   for (unsigned i = 0; i < config->n_disks; i++)
     {
       const VmDiskConfig *disk = &config->disks[i];
       g_autofree char *name = g_strdup_printf ("disk%u", i);
       add_json (argv, "-blockdev", new_blockdev (name, disk->format, disk->file, disk->readonly));
-      addf (argv, "-device", "virtio-blk-pci,drive=%s,serial=%s,num-queues=%u,bootindex=%u", name,
-            name, config->cpus, boot_index (config, VM_BOOT_DISK, i));
+      const unsigned index = boot_index (config, VM_BOOT_DISK, i);
+      if (disk->bus == VM_DISK_BUS_AHCI)
+        addf (argv, "-device", "ide-hd,drive=%s,serial=%s,bus=ide.%u,bootindex=%u", name, name,
+              port++, index);
+      else
+        addf (argv, "-device", "virtio-blk-pci,drive=%s,serial=%s,num-queues=%u,bootindex=%u", name,
+              name, config->cpus, index);
     }
-  if (config->cdrom == NULL)
-    return;
-  add_json (argv, "-blockdev", new_blockdev ("cdrom0", VM_DISK_FORMAT_RAW, config->cdrom, true));
-  addf (argv, "-device", "ide-cd,drive=cdrom0,bus=ide.0,bootindex=%u",
-        boot_index (config, VM_BOOT_CDROM, 0));
 }
 
 static void
@@ -230,6 +244,8 @@ qemu_command_line_new (const VmConfig *config, const char *program, const OvmfFi
   add_machine (argv, config);
   add_firmware (argv, config, ovmf);
   add_disks (argv, config);
+  if (config->cdrom != NULL)
+    add_cdrom (argv, config);
   add_net (argv, config);
   add_serial (argv, config);
   add_display (argv, config);

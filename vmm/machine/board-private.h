@@ -9,7 +9,9 @@
 #include "machine/board.h"
 #include "machine/boot-order.h"
 #include "pci/pci-bus.h"
+#include "platform/ahci.h"
 #include "platform/boot-framebuffer.h"
+#include "platform/cd-drive.h"
 #include "platform/fw-cfg.h"
 #include "platform/ged.h"
 #include "platform/pm.h"
@@ -51,6 +53,9 @@ struct Board
   ScanoutPort *scanout;
   InputPort *input;
   BootFramebuffer *boot_framebuffer;
+  Ahci *ahci;      /* or NULL */
+  unsigned n_sata; /* drives on it */
+  CdDrive *cdrom;  /* or NULL */
 };
 
 /* The board frees (and, if reset is there, resets) the device from now on. */

@@ -340,3 +340,9 @@ board_get_input (const Board *board)
 {
   return board->input;
 }
+
+CdDrive *
+board_get_cdrom (const Board *board)
+{
+  return board->cdrom;
+}

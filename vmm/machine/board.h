@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
+#include "platform/cd-drive.h"
 #include "platform/platform-request.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
@@ -21,6 +22,8 @@ typedef struct BoardConfig
   PlatformRequestSink sink;
   /* See KvmVmConfig.stopped: on a vCPU's thread. failure: one line; crashed: by the guest, not by the host. */
   void (*stopped) (void *opaque, bool crashed, const char *failure);
+  /* See CdDriveConfig.tray_moved. */
+  void (*tray_moved) (void *opaque, bool is_open);
   void *opaque;
 } BoardConfig;
 
@@ -46,3 +49,5 @@ void board_press_power_button (Board *board);
 #define BOARD_GPU_ADDRESS "pci/0000/01.0" /* as SPICE names it */
 ScanoutPort *board_get_scanout (const Board *board);
 InputPort *board_get_input (const Board *board);
+/* Borrowed; NULL: there is no such drive. */
+CdDrive *board_get_cdrom (const Board *board);

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 
 #include "machine/board-private.h"
+#include "machine/board-sata.h"
 #include "machine/memory-map.h"
 #include "pci/pci-host-bridge.h"
 #include "platform/fw-cfg.h"
@@ -192,8 +193,11 @@ create_disks (Board *board, GError **error)
 {
   const VmConfig *vm = board->config.vm;
 
+  if (!board_sata_create (board, error))
+    return false;
   for (unsigned i = 0; i < vm->n_disks; i++)
     {
+      const VmDiskConfig *disk = &vm->disks[i];
       g_autofree char *serial = g_strdup_printf ("disk%u", i);
 
       if (vm->disks[i].format != VM_DISK_FORMAT_RAW)
@@ -204,14 +208,15 @@ create_disks (Board *board, GError **error)
                        vm->disks[i].file);
           return false;
         }
-      if (!create_disk (board, VM_BOOT_DISK, vm->disks[i].file, vm->disks[i].readonly, serial,
-                        error))
+      if (disk->bus == VM_DISK_BUS_AHCI
+              ? !board_sata_add_disk (board, disk, serial, error)
+              : !create_disk (board, VM_BOOT_DISK, disk->file, disk->readonly, serial, error))
         {
           g_prefix_error (error, "--disk: ");
           return false;
         }
     }
-  if (vm->cdrom && !create_disk (board, VM_BOOT_CDROM, vm->cdrom, true, "cdrom", error))
+  if (vm->cdrom && !board_sata_add_cdrom (board, vm->cdrom, error))
     {
       g_prefix_error (error, "--cdrom: ");
       return false;

@@ -3,9 +3,11 @@
 #include "machine/machine.h"
 
 #include <gio/gio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "machine/board.h"
+#include "machine/machine-block.h"
 #include "machine/machine-display.h"
 #include "ports/scanout-png.h"
 
@@ -31,6 +33,8 @@ enum
   EXIT_GUEST_CRASHED = 3,
 };
 
+#define TRAY_MOVES_MAX 16
+
 typedef struct Listener
 {
   MachineEventFunc func;
@@ -49,8 +53,10 @@ struct Machine
   GArray *listeners; /* Listener */
 
   GMutex lock;
-  unsigned wanted; /* Want; guarded by lock, as the rest */
-  char *stopped;   /* why a vCPU stopped */
+  unsigned wanted;                 /* Want; guarded by lock, as the rest */
+  bool tray_moves[TRAY_MOVES_MAX]; /* that were not told yet: is it open? */
+  unsigned n_tray_moves;
+  char *stopped; /* why a vCPU stopped */
   GSource *wake;
 };
 
@@ -149,23 +155,63 @@ handle_wish (Machine *machine, unsigned wanted, const char *stopped)
     machine_reset (machine, MACHINE_CAUSE_GUEST_RESET);
 }
 
+static void
+tell_tray_moves (Machine *machine, const bool *moves, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++)
+    emit (machine, moves[i] ? MACHINE_EVENT_TRAY_OPENED : MACHINE_EVENT_TRAY_CLOSED,
+          MACHINE_CAUSE_NONE);
+}
+
 static gboolean
 on_wake (gpointer data)
 {
   Machine *machine = data;
+  bool moves[TRAY_MOVES_MAX];
 
   g_mutex_lock (&machine->lock);
+  const unsigned n_moves = machine->n_tray_moves;
+  memcpy (moves, machine->tray_moves, sizeof moves);
+  machine->n_tray_moves = 0;
   unsigned wanted = machine->wanted;
   g_autofree char *stopped = g_steal_pointer (&machine->stopped);
   machine->wanted = 0;
   g_clear_pointer (&machine->wake, g_source_unref);
   g_mutex_unlock (&machine->lock);
+  tell_tray_moves (machine, moves, n_moves);
   if (wanted && !machine->over)
     {
       board_pause (machine->board);
       handle_wish (machine, wanted, stopped);
     }
   return G_SOURCE_REMOVE;
+}
+
+/* lock held. */
+static void
+wake (Machine *machine)
+{
+  if (machine->wake)
+    return;
+  machine->wake = g_idle_source_new ();
+  g_source_set_priority (machine->wake, G_PRIORITY_HIGH);
+  g_source_set_callback (machine->wake, on_wake, machine, NULL);
+  g_source_attach (machine->wake, NULL);
+}
+
+/* Any thread. Of more moves than there is room for, the last two cancel each other out. */
+static void
+on_tray_moved (void *opaque, bool is_open)
+{
+  Machine *machine = opaque;
+
+  g_mutex_lock (&machine->lock);
+  if (machine->n_tray_moves < TRAY_MOVES_MAX)
+    machine->tray_moves[machine->n_tray_moves++] = is_open;
+  else
+    machine->n_tray_moves--;
+  wake (machine);
+  g_mutex_unlock (&machine->lock);
 }
 
 /* Any thread. */
@@ -176,13 +222,7 @@ want (Machine *machine, Want what, const char *stopped)
   machine->wanted |= what;
   if (stopped && !machine->stopped)
     machine->stopped = g_strdup (stopped);
-  if (!machine->wake)
-    {
-      machine->wake = g_idle_source_new ();
-      g_source_set_priority (machine->wake, G_PRIORITY_HIGH);
-      g_source_set_callback (machine->wake, on_wake, machine, NULL);
-      g_source_attach (machine->wake, NULL);
-    }
+  wake (machine);
   g_mutex_unlock (&machine->lock);
   board_request_pause (machine->board);
 }
@@ -233,6 +273,7 @@ machine_new (const VmConfig *config, GError **error)
     .vm = machine->config,
     .sink = { .request = on_platform_request, .opaque = machine },
     .stopped = on_stopped,
+    .tray_moved = on_tray_moved,
     .opaque = machine,
   };
   machine->board = board_new (&board_config, error);
@@ -363,4 +404,20 @@ machine_screendump (Machine *machine, const char *path, GError **error)
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED,
                "the guest has switched the screen off: there is nothing to write to %s", path);
   return false;
+}
+
+GArray *
+machine_get_blocks (Machine *machine)
+{
+  return machine_block_list (machine->config, board_get_cdrom (machine->board));
+}
+
+bool
+machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char *file, bool force,
+                       GError **error)
+{
+  CdDrive *cdrom = board_get_cdrom (machine->board);
+
+  g_return_val_if_fail (cdrom != NULL, false);
+  return machine_block_operate (cdrom, operation, file, force, error);
 }

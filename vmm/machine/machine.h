@@ -32,6 +32,8 @@ typedef enum
   MACHINE_EVENT_POWERDOWN, /* the power button was pressed for the guest */
   MACHINE_EVENT_SHUTDOWN,
   MACHINE_EVENT_GUEST_PANICKED,
+  MACHINE_EVENT_TRAY_OPENED, /* of the CD-ROM drive, by the guest or by machine_operate_cdrom () */
+  MACHINE_EVENT_TRAY_CLOSED,
   MACHINE_N_EVENTS
 } MachineEvent;
 
@@ -91,3 +93,32 @@ bool machine_add_spice_client (Machine *machine, int fd, bool skip_auth, bool me
                                GError **error);
 /* Writes what the screen shows now as a PNG (8 bits, RGB); written beside path, then renamed. Error: see the message. */
 bool machine_screendump (Machine *machine, const char *path, GError **error);
+
+/* A drive of the machine. */
+typedef struct MachineBlock
+{
+  char *id;   /* owned: "disk0", "cdrom0" */
+  char *file; /* owned; NULL: nothing in the drive */
+  VmDiskFormat format;
+  bool readonly;
+  uint64_t size; /* bytes */
+  bool is_cdrom;
+  bool tray_open;
+  bool locked; /* the guest prevents the removal */
+} MachineBlock;
+
+/* MachineBlocks, freed with the array. */
+GArray *machine_get_blocks (Machine *machine);
+
+typedef enum
+{
+  MACHINE_CDROM_OPEN,
+  MACHINE_CDROM_CLOSE,
+  MACHINE_CDROM_EJECT, /* opens it and takes the medium out */
+  MACHINE_CDROM_CHANGE /* opens it, puts file in, closes it */
+} MachineCdrom;
+
+/* Where the guest holds the medium and force is not said: G_IO_ERROR_BUSY, and the guest is asked to let go of it. A file that is not
+ * fit changes nothing. There is a CD-ROM drive. */
+bool machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char *file, bool force,
+                            GError **error);

@@ -202,14 +202,12 @@ cd_drive_close_tray (CdDrive *drive)
 }
 
 bool
-cd_drive_remove (CdDrive *drive, GError **error)
+cd_drive_eject (CdDrive *drive, bool force, GError **error)
 {
   g_mutex_lock (drive->home.lock);
-  const bool ok = drive->tray_open;
+  const bool ok = open_tray (drive, force, error);
   if (ok)
     remove_medium (drive);
-  else
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the tray is not open");
   g_mutex_unlock (drive->home.lock);
   return ok;
 }

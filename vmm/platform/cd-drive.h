@@ -38,7 +38,7 @@ void cd_drive_state_clear (CdDriveState *state);
 /* Opens the tray; an open one stays as it is. Locked and not forced: the guest is asked to let go of the medium, and false: G_IO_ERROR_BUSY. */
 bool cd_drive_open_tray (CdDrive *drive, bool force, GError **error);
 void cd_drive_close_tray (CdDrive *drive);
-/* With the tray open, else G_IO_ERROR_FAILED. Removing nothing is no error. */
-bool cd_drive_remove (CdDrive *drive, GError **error);
+/* Opens the tray and takes out what is in it. */
+bool cd_drive_eject (CdDrive *drive, bool force, GError **error);
 /* Opens the file first, so that a bad one changes nothing; then tray open, media changed, tray closed. */
 bool cd_drive_change (CdDrive *drive, const char *file, bool force, GError **error);

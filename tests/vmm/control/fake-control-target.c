@@ -1,5 +1,6 @@
 #include "fake-control-target.h"
 
+#include <gio/gio.h>
 #include <unistd.h>
 
 static bool
@@ -100,6 +101,42 @@ add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **err
   return true;
 }
 
+/* A disk and a CD-ROM drive. */
+static void
+clear_block (gpointer data)
+{
+  MachineBlock *block = data;
+
+  g_free (block->id);
+  g_free (block->file);
+}
+
+static GArray *
+get_blocks (void *opaque)
+{
+  GArray *blocks = g_array_new (FALSE, FALSE, sizeof (MachineBlock));
+  MachineBlock disk = { .id = g_strdup ("disk0"), .file = g_strdup ("/d"), .size = 4096 };
+  MachineBlock cdrom = { .id = g_strdup ("cdrom0"), .is_cdrom = true, .readonly = true };
+
+  g_array_set_clear_func (blocks, clear_block);
+  g_array_append_val (blocks, disk);
+  g_array_append_val (blocks, cdrom);
+  return blocks;
+}
+
+static bool
+operate_cdrom (void *opaque, MachineCdrom operation, const char *file, bool force, GError **error)
+{
+  static const char *const words[] = { "open", "close", "eject", "change" };
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "%s(%s%s) ", words[operation], file ? file : "",
+                          force ? ",force" : "");
+  if (fake->busy)
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY, "held");
+  return !fake->busy && outcome (fake, error);
+}
+
 static bool
 screendump (void *opaque, const char *path, GError **error)
 {
@@ -119,6 +156,8 @@ static const ControlTargetOps fake_ops = {
   .set_boot = set_boot,
   .quit = quit,
   .add_spice_client = add_spice_client,
+  .get_blocks = get_blocks,
+  .operate_cdrom = operate_cdrom,
   .screendump = screendump,
 };
 

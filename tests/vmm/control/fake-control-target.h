@@ -8,6 +8,7 @@ typedef struct FakeControlTarget
   MachineState state;
   GString *calls;    /* "pause cont " */
   const char *error; /* what the next fallible call fails with, or NULL */
+  bool busy;         /* the guest holds the medium */
   int last_fd;       /* of add_spice_client: kept open; -1 at the start */
 } FakeControlTarget;
 

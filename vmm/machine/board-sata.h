@@ -1,0 +1,12 @@
+#pragma once
+
+#include "machine/board-private.h"
+
+/* The SATA controller of a board and what is plugged into it; errors name no option. Drives take ports in the order of the calls. */
+
+/* Does nothing where the machine has no drive for it. */
+bool board_sata_create (Board *board, GError **error);
+bool board_sata_add_disk (Board *board, const VmDiskConfig *disk, const char *serial,
+                          GError **error);
+/* file: "" for an empty drive. It is board->cdrom then. */
+bool board_sata_add_cdrom (Board *board, const char *file, GError **error);
