@@ -117,7 +117,7 @@ class Guest:
     """with Guest (options, ...) as guest: started, and at the end killed if it still is there."""
 
     def __init__(self, options, *arguments, flavour="generic", form="vmlinux", cmdline="", memory="512M", cpus=1,
-                 console="console=ttyS0 quiet"):
+                 console="console=ttyS0 quiet", initrd=None):
         self.console = ""
         self.mark = 0
         self.qmp = None
@@ -125,7 +125,7 @@ class Guest:
         self.folder = tempfile.mkdtemp(prefix="guest-")
         self.control = f"{self.folder}/control"
         command = [options.vmm, "--accel", "kvm", "--kernel", options.material[f"{form}-{flavour}"],
-                   "--initrd", options.material[f"initrd-{flavour}"], "--cmdline", f"{console} {cmdline}".strip(),
+                   "--initrd", options.material[f"initrd-{initrd or flavour}"], "--cmdline", f"{console} {cmdline}".strip(),
                    "--memory", memory, "--cpus", str(cpus), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
         self.errors = open(f"{self.folder}/stderr", "w+")
         self.start = time.monotonic()

@@ -178,6 +178,37 @@ test_disk_sizes (void)
 }
 
 static void
+test_cdrom_sizes (void)
+{
+  static const struct
+  {
+    size_t size;
+    const char *said; /* NULL: fit */
+  } cases[] = {
+    { 4096, NULL },
+    { 0, "is not at least 2048: it is cut off, or no CD image; fetch it again" },
+    { 5120, "is not a multiple of 2048: it is cut off, or no CD image; fetch it again" },
+  };
+  g_autofree char *folder = g_dir_make_tmp ("alcove-config-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "a.iso", NULL);
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (VmConfig) config = vm_config_new ();
+      g_autoptr (GError) error = NULL;
+      g_autofree char *bytes = g_malloc0 (cases[i].size + 1);
+
+      g_assert_true (g_file_set_contents (path, bytes, cases[i].size, NULL));
+      config->cdrom = g_strdup (path);
+      g_assert_cmpint (vm_config_check_files (config, &error), ==, cases[i].said == NULL);
+      if (cases[i].said)
+        g_assert_true (g_str_has_suffix (error->message, cases[i].said));
+    }
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
+static void
 test_foreign_files (void)
 {
   g_autoptr (VmConfig) config = vm_config_new ();
@@ -204,6 +235,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-config/what-belongs-together", test_what_belongs_together);
   g_test_add_func ("/vm-config/limits", test_limits);
   g_test_add_func ("/vm-config/disk-sizes", test_disk_sizes);
+  g_test_add_func ("/vm-config/cdrom-sizes", test_cdrom_sizes);
   g_test_add_func ("/vm-config/foreign-files", test_foreign_files);
   return g_test_run ();
 }

@@ -32,7 +32,7 @@ test_everything (void)
 {
   g_autoptr (VmConfig) config = parse_good (
       "--name|Debian 12|--cpus=4|--memory|2G|--accel|tcg|--kernel|/a=b,c|--initrd|i|--cmdline|"
-      "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw|--disk|"
+      "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw,bus=ahci|--disk|"
       "format=qcow2,readonly=on,file=z=1|--cdrom|c,d.iso|--net|user,forward=tcp:2222:22,"
       "forward=udp:53:5353|--serial|file=log|--console|stdio|--display|spice=unix:/"
       "s,,1|--control|unix:/q,1");
@@ -49,6 +49,8 @@ test_everything (void)
   g_assert_cmpstr (config->disks[0].file, ==, "x,y.raw");
   g_assert_cmpint (config->disks[0].format, ==, VM_DISK_FORMAT_RAW);
   g_assert_false (config->disks[0].readonly);
+  g_assert_cmpint (config->disks[0].bus, ==, VM_DISK_BUS_AHCI);
+  g_assert_cmpint (config->disks[1].bus, ==, VM_DISK_BUS_VIRTIO);
   g_assert_cmpstr (config->disks[1].file, ==, "z=1");
   g_assert_cmpint (config->disks[1].format, ==, VM_DISK_FORMAT_QCOW2);
   g_assert_true (config->disks[1].readonly);
@@ -102,12 +104,25 @@ test_sizes (void)
     }
 }
 
-#define MEMORY "64M to 256G in whole MiB; the suffixes are K, M and G"
-#define BOOT   "disk, cdrom or network, menu=on or menu=off, or both"
-#define DISK   "file=FILE,format=raw|qcow2[,readonly=on|off], at most 16 times"
+#define MEMORY    "64M to 256G in whole MiB; the suffixes are K, M and G"
+#define BOOT      "disk, cdrom or network, menu=on or menu=off, or both"
+#define DISK      "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off], at most 16 times"
+#define AHCI_DISK "|--disk|file=a,format=raw,bus=ahci"
 #define NET                                                                                        \
   "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at most 64 "  \
   "forwards"
+
+static void
+test_cdrom (void)
+{
+  g_autoptr (VmConfig) no_drive = parse_good ("--kernel|k");
+  g_autoptr (VmConfig) empty = parse_good ("--kernel|k|--cdrom|none");
+  g_autoptr (VmConfig) file = parse_good ("--kernel|k|--cdrom|./none");
+
+  g_assert_null (no_drive->cdrom);
+  g_assert_cmpstr (empty->cdrom, ==, "");
+  g_assert_cmpstr (file->cdrom, ==, "./none");
+}
 
 static void
 test_boot (void)
@@ -168,6 +183,16 @@ static const struct
     "--disk: \"file=a,format=raw,readonly=yes\" is not allowed: " DISK },
   { "--disk|file=a,file=b,format=raw",
     "--disk: \"file=a,file=b,format=raw\" is not allowed: " DISK },
+  { "--disk|file=a,format=raw,bus=scsi",
+    "--disk: \"file=a,format=raw,bus=scsi\" is not allowed: " DISK },
+  { "--disk|file=a,format=raw,bus=ahci,bus=ahci",
+    "--disk: \"file=a,format=raw,bus=ahci,bus=ahci\" is not allowed: " DISK },
+  { "--kernel|k|--disk|file=a,format=raw,bus=ahci,readonly=on",
+    "--disk a: readonly=on is not possible with bus=ahci, which knows no write-protected disks; "
+    "use bus=virtio" },
+  { "--kernel|k|--cdrom|none" AHCI_DISK AHCI_DISK AHCI_DISK AHCI_DISK AHCI_DISK AHCI_DISK,
+    "--disk: the CD-ROM drive and the disks with bus=ahci are 7 together; at most 6 are allowed" },
+  { "--cdrom|", "--cdrom: \"\" is not allowed: the name of a file, or none for an empty drive" },
   { "--net|bridge", "--net: \"bridge\" is not allowed: " NET },
   { "--net|none,forward=tcp:1:2", "--net: \"none,forward=tcp:1:2\" is not allowed: " NET },
   { "--net|user,forward=tcp:0:22", "--net: \"user,forward=tcp:0:22\" is not allowed: " NET },
@@ -399,6 +424,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-options/defaults", test_defaults);
   g_test_add_func ("/vm-options/sizes", test_sizes);
   g_test_add_func ("/vm-options/refused", test_refused);
+  g_test_add_func ("/vm-options/cdrom", test_cdrom);
   g_test_add_func ("/vm-options/boot", test_boot);
   g_test_add_func ("/vm-options/long-value", test_long_value_is_one_short_line);
   g_test_add_func ("/vm-options/too-many-disks", test_too_many_disks);

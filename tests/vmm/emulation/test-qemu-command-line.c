@@ -82,7 +82,29 @@ test_disks (void)
                    "{\"driver\":\"file\",\"filename\":\"/c.iso\",\"read-only\":true}}");
   g_assert_true (has (argv, "-device", "virtio-blk-pci,drive=disk0,serial=disk0,"));
   g_assert_true (has (argv, "-device", "virtio-blk-pci,drive=disk1,serial=disk1,"));
-  g_assert_true (has (argv, "-device", "ide-cd,drive=cdrom0,"));
+  g_assert_true (has (argv, "-device", "ide-cd,drive=cdrom0,id=cdrom0,"));
+}
+
+static void
+test_sata (void)
+{
+  g_autoptr (VmConfig) config = new_linux ();
+
+  for (unsigned i = 0; i < 3; i++)
+    {
+      vm_config_add_disk (config, "/d", VM_DISK_FORMAT_RAW, false);
+      config->disks[i].bus = i == 1 ? VM_DISK_BUS_VIRTIO : VM_DISK_BUS_AHCI;
+    }
+  g_auto (GStrv) disks = qemu_command_line_new (config, "q", NULL);
+  g_assert_true (has (disks, "-device", "ide-hd,drive=disk0,serial=disk0,bus=ide.0,"));
+  g_assert_true (has (disks, "-device", "virtio-blk-pci,drive=disk1,"));
+  g_assert_true (has (disks, "-device", "ide-hd,drive=disk2,serial=disk2,bus=ide.1,"));
+  /* A drive with nothing in it comes before them. */
+  config->cdrom = g_strdup ("");
+  g_auto (GStrv) both = qemu_command_line_new (config, "q", NULL);
+  g_assert_true (has (both, "-device", "ide-cd,id=cdrom0,serial=cdrom0,bus=ide.0,"));
+  g_assert_true (has (both, "-device", "ide-hd,drive=disk0,serial=disk0,bus=ide.1,"));
+  g_assert_null (find (both, "-blockdev", 3));
 }
 
 static void
@@ -215,6 +237,7 @@ main (int argc, char **argv)
   g_test_add_func ("/qemu-command-line/direct-linux", test_direct_linux);
   g_test_add_func ("/qemu-command-line/disks", test_disks);
   g_test_add_func ("/qemu-command-line/no-socket", test_no_socket_that_nobody_asked_for);
+  g_test_add_func ("/qemu-command-line/sata", test_sata);
   g_test_add_func ("/qemu-command-line/sockets", test_sockets);
   g_test_add_func ("/qemu-command-line/uefi", test_uefi);
   g_test_add_func ("/qemu-command-line/values", test_values_stay_values);

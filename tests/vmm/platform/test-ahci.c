@@ -534,6 +534,8 @@ test_stop_in_work (Fixture *f, gconstpointer data)
         ahci_driver_write (f->driver, 0x04, 1);
       while (get (f, CMD) & 1u << 15 && how != 1)
         g_main_context_iteration (NULL, TRUE);
+      while (get (f, SSTS) != 0x133)
+        g_main_context_iteration (NULL, TRUE);
       ahci_driver_settle ();
       g_assert_cmphex (get (f, SACT) | get (f, CI), ==, 0);
       g_assert_cmphex (get (f, SSTS), ==, 0x133);

@@ -1,0 +1,154 @@
+"""SATA: a CD-ROM drive whose medium is read, locked, ejected and changed while the guest runs, and a disk that it writes."""
+
+import hashlib
+import pathlib
+import random
+import subprocess
+import sys
+
+from guest import Checks, Guest, GuestError, Options
+
+MIB = 1 << 20
+DISK_SIZE = 8 * MIB
+FILE_SIZE = 3 * MIB
+TROUBLE = "ata[0-9.]+: .*(exception|failed|[Ee]rror|timeout|reset)|s[rd] .*(failed|[Ee]rror)|I/O error"
+
+
+def make_iso(folder, label, seed):
+    tree, iso = folder / f"tree-{label}", folder / f"{label}.iso"
+    tree.mkdir()
+    (tree / "data.bin").write_bytes(random.Random(seed).randbytes(FILE_SIZE))
+    (tree / "name.txt").write_text(label)
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-J", "-r", "-V", label, "-o", iso, tree], check=True, capture_output=True)
+    return iso
+
+
+def refusal(function, *arguments, **words):
+    """The error's text, or "" where there was none."""
+    try:
+        function(*arguments, **words)
+    except GuestError as error:
+        return str(error)
+    return ""
+
+
+def block(qmp, name):
+    return next(entry for entry in qmp.run("query-block") if entry["qdev"] == name)
+
+
+def check_reading(checks, guest, folder, iso):
+    checks.equal("the guest knows the drive", guest.shell("cat /sys/block/sr0/device/vendor /sys/block/sr0/device/model").split(), ["ALCOVE", "DVD-ROM"])
+    checks.equal("nothing can be written", guest.shell("cat /sys/block/sr0/ro; dd if=/dev/zero of=/dev/sr0 count=1 2>/dev/null || echo no").split(), ["1", "no"])
+    guest.shell("mount -t iso9660 -o ro /dev/sr0 /mnt")
+    expected = hashlib.sha256((folder / "tree-ALCOVE_ONE/data.bin").read_bytes()).hexdigest()
+    checks.equal("a file of the mounted image", guest.shell("sha256sum </mnt/data.bin").split()[0], expected)
+    checks.equal("the whole image, block by block", guest.shell("sha256sum </dev/sr0").split()[0], hashlib.sha256(iso.read_bytes()).hexdigest())
+
+
+def check_lock(checks, guest, qmp, second):
+    checks.equal("a mounted medium is locked", block(qmp, "cdrom0")["locked"], True)
+    checks.check("and not ejected", "is locked" in refusal(qmp.run, "eject", id="cdrom0"))
+    checks.check("and not changed", "is locked" in refusal(qmp.run, "blockdev-change-medium", id="cdrom0", filename=str(second)))
+    guest.shell("cat /mnt/name.txt && umount /mnt")
+    checks.equal("after umount it is not", block(qmp, "cdrom0")["locked"], False)
+
+
+def check_change(checks, guest, qmp, folder, second):
+    qmp.run("eject", id="cdrom0")
+    checks.equal("eject: the tray opens", qmp.wait_event("DEVICE_TRAY_MOVED")["data"], {"device": "", "id": "cdrom0", "tray-open": True})
+    seen = block(qmp, "cdrom0")
+    checks.equal("and is empty", (seen["tray_open"], "inserted" in seen), (True, False))
+    guest.shell("dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null", status=1)
+    qmp.run("blockdev-change-medium", id="cdrom0", filename=str(second), format="raw")
+    checks.equal("change: the tray closes", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], False)
+    checks.equal("query-block names the file", block(qmp, "cdrom0")["inserted"]["file"], str(second))
+    checks.equal("the guest sees the new label", guest.shell("dd if=/dev/sr0 bs=1 skip=32808 count=10 2>/dev/null"), "ALCOVE_TWO")
+    guest.shell("mount -t iso9660 -o ro /dev/sr0 /mnt")
+    expected = hashlib.sha256((folder / "tree-ALCOVE_TWO/data.bin").read_bytes()).hexdigest()
+    checks.equal("and the new contents", guest.shell("sha256sum </mnt/data.bin; umount /mnt").split()[0], expected)
+    checks.check("a file that does not exist changes nothing", "No such file" in refusal(
+        qmp.run, "blockdev-change-medium", id="cdrom0", filename="/nowhere.iso") and "inserted" in block(qmp, "cdrom0"))
+
+
+def check_guest_ejects(checks, guest, qmp):
+    qmp.events.clear()
+    guest.shell("eject /dev/sr0")
+    checks.equal("the guest opens the tray", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], True)
+    guest.shell("eject -t /dev/sr0")
+    checks.equal("and closes it", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], False)
+    checks.equal("with the medium still in it", guest.shell("dd if=/dev/sr0 bs=1 skip=32808 count=10 2>/dev/null"), "ALCOVE_TWO")
+
+
+def check_disk(checks, guest, disk, content):
+    checks.equal("the disk's size in sectors", guest.shell("cat /sys/block/sda/size"), str(DISK_SIZE // 512))
+    checks.equal("commands are queued", guest.shell("cat /sys/block/sda/device/queue_depth"), "32")
+    checks.equal("serial number", guest.shell("tr -cd 'a-z0-9' </sys/block/sda/device/vpd_pg80"), "disk0")
+    checks.equal("the guest reads what the file holds", guest.shell("sha256sum </dev/sda").split()[0], hashlib.sha256(content).hexdigest())
+    guest.shell("yes written-by-the-guest | head -c 1048576 >/tmp/data; for i in 0 1 2 3; do "
+                "dd if=/tmp/data of=/dev/sda bs=64k seek=$((i * 16)) conv=notrunc,fsync 2>/dev/null & done; wait")
+    expected = (b"written-by-the-guest\n" * (MIB // 20))[:MIB]
+    seen = disk.read_bytes()
+    checks.check("the file holds what four writers wrote and flushed", seen[:4 * MIB] == expected * 4)
+    checks.check("and nothing else changed", seen[4 * MIB:] == content[4 * MIB:])
+    guest.shell("printf odd | dd of=/dev/sda bs=1 seek=6234567 conv=notrunc,fsync 2>/dev/null")
+    checks.equal("three bytes at an odd place", disk.read_bytes()[6234567:6234570], b"odd")
+    before = disk.stat().st_blocks
+    guest.shell(f"blkdiscard -o {4 * MIB} -l {MIB} /dev/sda")
+    checks.check("TRIM gives the host its room back", before - disk.stat().st_blocks >= MIB // 512, f"{before} -> {disk.stat().st_blocks}")
+
+
+def check_force(checks, guest, qmp):
+    """What a user forces is done, whatever the guest thinks of it: that goes on running."""
+    guest.shell("mount -t iso9660 -o ro /dev/sr0 /mnt")
+    qmp.run("eject", id="cdrom0", force=True)
+    checks.equal("a forced eject of a mounted medium", "inserted" in block(qmp, "cdrom0"), False)
+    guest.shell("cat /mnt/data.bin >/dev/null 2>&1; umount -l /mnt", status=None)
+
+
+def check_cut_off(checks, guest, qmp, folder, iso):
+    cut, odd = folder / "cut.iso", folder / "odd.iso"
+    size = iso.stat().st_size // 2 // 2048 * 2048
+    cut.write_bytes(iso.read_bytes()[:size])
+    odd.write_bytes(iso.read_bytes()[:size + 1000])
+    said = refusal(qmp.run, "blockdev-change-medium", id="cdrom0", filename=str(odd))
+    checks.check("an image cut off inside a block: refused in a clear line", "multiple of" in said and "cut off" in said, said)
+    qmp.run("blockdev-change-medium", id="cdrom0", filename=str(cut))
+    guest.shell("mount -t iso9660 -o ro /dev/sr0 /mnt")
+    guest.shell("cat /mnt/data.bin >/dev/null 2>&1", status=1)
+    checks.check("an image cut off in the middle: what is missing is a read error", True)
+    checks.check("and said to the user", "is cut off" in guest.messages(), guest.messages())
+    checks.equal("the guest lives", guest.shell("umount /mnt; echo yes"), "yes")
+
+
+def test_cdrom(checks, options):
+    folder = pathlib.Path("/tmp/cdrom")
+    folder.mkdir()
+    first, second = make_iso(folder, "ALCOVE_ONE", 1), make_iso(folder, "ALCOVE_TWO", 2)
+    content = random.Random(7).randbytes(DISK_SIZE)
+    disk = folder / "disk.raw"
+    disk.write_bytes(content)
+    with Guest(options, "--cdrom", str(first), "--disk", f"file={disk},format=raw,bus=ahci", cpus=2, initrd="sata") as guest:
+        guest.wait_ready()
+        print(f"userspace after {guest.seconds():.1f} s", flush=True)
+        qmp = guest.connect()
+        guest.shell("i=0; while [ ! -b /dev/sr0 -o ! -b /dev/sda ] && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done")
+        check_reading(checks, guest, folder, first)
+        check_disk(checks, guest, disk, content)
+        checks.equal("the kernel complains of nothing", guest.shell(f"dmesg | grep -E '{TROUBLE}'", status=None), "")
+        check_lock(checks, guest, qmp, second)
+        check_change(checks, guest, qmp, folder, second)
+        check_guest_ejects(checks, guest, qmp)
+        checks.equal("nor of trays that move", guest.shell("dmesg | grep -E 'ata[0-9.]+: .*(exception|failed|timeout)'", status=None), "")
+        check_force(checks, guest, qmp)
+        check_cut_off(checks, guest, qmp, folder, first)
+        qmp.run("quit")
+        checks.equal("and it ends well", guest.wait_end(), 0)
+
+
+def main():
+    options, checks = Options(), Checks()
+    checks.part(test_cdrom, options)
+    return checks.end()
+
+
+sys.exit(main())
