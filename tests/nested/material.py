@@ -4,6 +4,7 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py vmlinux generic|cloud     the ELF inside it, for PVH
        material.py initrd generic|cloud      busybox, the flavour's virtio, DRM, evdev and ext4 modules, tests/guest/guest-init
        material.py uefi-disk                 a raw disk that UEFI boots: shim, GRUB, kernel and that root; copy it before you boot it
+       material.py uefi-esp                  the same without the root: its initrd is all there is
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -32,7 +33,7 @@ PACKAGES = {"generic": "linux-image-amd64", "cloud": "linux-image-cloud-amd64"}
 APPLIANCE_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm-amd"]
 GUEST_MODULES = {
     "generic": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "virtio_input", "evdev", "virtio-gpu", "crc32c_generic", "ext4",
-                "pvpanic-mmio", "button"],
+                "pvpanic-mmio", "button", "efivarfs"],
     "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4", "button", "evdev"],
 }
 # Of the generic kernel, and only for who needs them: each module costs every guest time.
@@ -240,12 +241,15 @@ class Material:
                     os.rename(f"{folder}/tree", target)
             return target
 
-    def uefi_disk(self):
+    def uefi_esp(self):
+        return self.uefi_disk(has_root=False)
+
+    def uefi_disk(self, has_root=True):
         packages = self.unpacked("uefi-boot", uefi_disk.PACKAGES)
-        kernel, initrd, root = self.kernel("generic"), self.guest_initrd("generic"), self.root()
+        kernel, initrd, root = self.kernel("generic"), self.guest_initrd("generic"), self.root() if has_root else None
         stamp = hashlib.sha256(repr((kernel, initrd, root)).encode() + (HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
         with self.locked():
-            target = self.cache / f"uefi-disk-{stamp}.raw"
+            target = self.cache / f"uefi-{'disk' if has_root else 'esp'}-{stamp}.raw"
             if not target.exists():
                 part = target.with_name(target.name + ".part")
                 part.unlink(missing_ok=True)
@@ -271,7 +275,7 @@ def main():
     material = Material()
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
-    whole = {"root": material.root, "uefi-disk": material.uefi_disk}
+    whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp}
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2

@@ -47,12 +47,13 @@ def insert(source, image, start):
 
 
 def make(image, packages, kernel, initrd, root):
-    """image: a new file. packages: the folder of PACKAGES, unpacked. root: an ext4 file system."""
-    root_size = root.stat().st_size
+    """image: a new file. packages: the folder of PACKAGES, unpacked. root: an ext4 file system, or None."""
+    root_size = root.stat().st_size if root else 0
     with open(image, "xb") as file:
         file.truncate(ROOT_START + root_size + 1 * MIB)
-    table = (f"label: gpt\nstart={ESP_START // 512}, size={ESP_SIZE // 512}, type=uefi\n"
-             f"start={ROOT_START // 512}, size={root_size // 512}, type=linux\n")
+    table = f"label: gpt\nstart={ESP_START // 512}, size={ESP_SIZE // 512}, type=uefi\n"
+    if root:
+        table += f"start={ROOT_START // 512}, size={root_size // 512}, type=linux\n"
     subprocess.run(["sfdisk", "-q", str(image)], input=table.encode(), check=True)
     esp = image.with_name(image.name + ".esp")
     run("mkfs.vfat", "-C", "-n", "ESP", esp, ESP_SIZE // 1024)
@@ -63,4 +64,5 @@ def make(image, packages, kernel, initrd, root):
     esp_copy(image, ESP_START, "vmlinuz", kernel)
     esp_copy(image, ESP_START, "initrd", initrd)
     write_grub_cfg(image, GRUB_CFG)
-    insert(root, image, ROOT_START)
+    if root:
+        insert(root, image, ROOT_START)
