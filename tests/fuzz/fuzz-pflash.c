@@ -72,8 +72,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       else
         address_space_write (mmio, at, width, value);
     }
-  g_assert_cmpmem (flash->kept, SIZE, flash->contents, SIZE);
   pflash_free (chip);
+  g_assert_cmpmem (flash->kept, SIZE, flash->contents, SIZE);
   g_assert_false (flash->mapped);
   address_space_free (mmio);
   g_free (flash);

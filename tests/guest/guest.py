@@ -114,7 +114,7 @@ class Qmp:
 
 
 class Guest:
-    """with Guest (options, ...) as guest: started, and at the end killed if it still is there."""
+    """with Guest (options, ...) as guest: started, and at the end killed if it still is there. form: vmlinux, kernel or uefi."""
 
     def __init__(self, options, *arguments, flavour="generic", form="vmlinux", cmdline="", memory="512M", cpus=1,
                  console="console=ttyS0 quiet", initrd=None):
@@ -124,8 +124,10 @@ class Guest:
         self.shell_ready = False
         self.folder = tempfile.mkdtemp(prefix="guest-")
         self.control = f"{self.folder}/control"
-        command = [options.vmm, "--accel", "kvm", "--kernel", options.material[f"{form}-{flavour}"],
-                   "--initrd", options.material[f"initrd-{initrd or flavour}"], "--cmdline", f"{console} {cmdline}".strip(),
+        start = ["--firmware", "uefi"] if form == "uefi" else [
+            "--kernel", options.material[f"{form}-{flavour}"], "--initrd", options.material[f"initrd-{initrd or flavour}"],
+            "--cmdline", f"{console} {cmdline}".strip()]
+        command = [options.vmm, "--accel", "kvm", *start,
                    "--memory", memory, "--cpus", str(cpus), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
         self.errors = open(f"{self.folder}/stderr", "w+")
         self.start = time.monotonic()

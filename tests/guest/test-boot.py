@@ -8,37 +8,7 @@ import sys
 import time
 
 from guest import READY, Checks, Guest, Options
-
-# Words of the kernel's that blame the machine for a fault; sought in the guest, for the serial line is slow.
-BLAME = ("firmware bug|bios bug|acpi error|acpi warning|acpi bios|\\bbug:|oops|warning: cpu|virtio.*(fail|error)|"
-         "unable to|pci.*(conflict|can.t|no compatible|failed)|spurious|lockup|unstable|timed out")
-# The outer QEMU's doing, seen in the same way with QEMU as the monitor: TCG does not intercept XSETBV, so KVM's CPUID leaf Dh lags
-# behind, and its processors' counters differ; Debian's modules, once stripped, have no signature.
-EXCUSED = "fpu__init_system_xstate|TSCs unsynchronized|module verification failed"
-
-
-def check_log(checks, guest):
-    checks.check("the kernel's log can be read", int(guest.shell("dmesg | wc -l")) > 100)
-    checks.equal("the kernel blames the machine for nothing", guest.shell(f"dmesg | grep -iE '{BLAME}' | grep -vE '{EXCUSED}'", status=None), "")
-
-
-def check_acpi(checks, options, guest):
-    """iasl takes the tables apart and puts the DSDT together again, without a complaint."""
-    folder = options.folder / "acpi"
-    folder.mkdir(exist_ok=True)
-    for name in guest.shell("ls /sys/firmware/acpi/tables").split():
-        if name in ("data", "dynamic"):
-            continue
-        (folder / f"{name}.dat").write_bytes(guest.file(f"/sys/firmware/acpi/tables/{name}"))
-    names = sorted(file.stem for file in folder.glob("*.dat"))
-    checks.check("FACP, APIC, MCFG, DSDT are among the ACPI tables", {"FACP", "APIC", "MCFG", "DSDT"} <= set(names), names)
-    for name in names:
-        apart = subprocess.run(["iasl", "-d", f"{name}.dat"], cwd=folder, capture_output=True, text=True)
-        said = apart.stdout + apart.stderr
-        checks.check(f"iasl takes {name} apart", apart.returncode == 0 and not re.search(r"error|warning|invalid", said, re.I), said)
-    again = subprocess.run(["iasl", "-tc", "DSDT.dsl"], cwd=folder, capture_output=True, text=True)
-    said = again.stdout + again.stderr
-    checks.check("iasl makes the DSDT again", again.returncode == 0 and "0 Errors, 0 Warnings" in said, said)
+from machine_checks import check_acpi, check_log
 
 
 def check_machine(checks, options, guest):

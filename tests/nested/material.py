@@ -5,6 +5,7 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py initrd generic|cloud      busybox, the flavour's virtio, DRM, evdev and ext4 modules, tests/guest/guest-init
        material.py uefi-disk                 a raw disk that UEFI boots: shim, GRUB, kernel and that root; copy it before you boot it
        material.py uefi-esp                  the same without the root: its initrd is all there is
+       material.py uefi-cd                   a CD with that shim and GRUB
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -244,6 +245,18 @@ class Material:
     def uefi_esp(self):
         return self.uefi_disk(has_root=False)
 
+    def uefi_cd(self):
+        """Its GRUB says where it was loaded from, and waits."""
+        packages = self.unpacked("uefi-boot", uefi_disk.PACKAGES)
+        stamp = hashlib.sha256((HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"uefi-cd-{stamp}.iso"
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                uefi_disk.make_iso(part, packages, "echo ALCOVE-CD\nsleep 1000\n")
+                os.rename(part, target)
+            return target
+
     def uefi_disk(self, has_root=True):
         packages = self.unpacked("uefi-boot", uefi_disk.PACKAGES)
         kernel, initrd, root = self.kernel("generic"), self.guest_initrd("generic"), self.root() if has_root else None
@@ -275,7 +288,7 @@ def main():
     material = Material()
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
-    whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp}
+    whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd}
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2

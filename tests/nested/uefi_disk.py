@@ -1,4 +1,4 @@
-"""A disk that UEFI firmware boots, of what Debian ships: its signed shim, GRUB and kernel on an EFI system partition, its root behind it."""
+"""Disks and a CD that UEFI firmware boots, of what Debian ships: its signed shim, GRUB and kernel on an EFI system partition, its root behind it."""
 
 import pathlib
 import subprocess
@@ -42,6 +42,26 @@ def write_grub_cfg(image, text, start=ESP_START):
         esp_copy(image, start, "EFI/debian/grub.cfg", file.name)
 
 
+def new_esp(path, size):
+    path.unlink(missing_ok=True)
+    run("mkfs.vfat", "-C", "-n", "ESP", path, size // 1024)
+
+
+def make_iso(image, packages, text):
+    """A CD with shim, GRUB and the menu `text`."""
+    with tempfile.TemporaryDirectory() as folder:
+        esp = pathlib.Path(folder) / "esp.img"
+        new_esp(esp, 12 * MIB)
+        for name, source in FILES.items():
+            esp_copy(esp, 0, name, packages / source)
+        # Debian's signed GRUB looks on a CD for these.
+        for name, contents in ((".disk/info", "Alcove\n"), ("boot/grub/x86_64-efi/grub.cfg", text), ("boot/grub/grub.cfg", text)):
+            path = pathlib.Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(contents)
+        run("xorriso", "-report_about", "FAILURE", "-as", "mkisofs", "-quiet", "-V", "ALCOVE", "-e", esp.name, "-no-emul-boot", "-o", image, folder)
+
+
 def insert(source, image, start):
     run("dd", f"if={source}", f"of={image}", "bs=1M", f"seek={start // MIB}", "conv=sparse,notrunc", "status=none")
 
@@ -56,7 +76,7 @@ def make(image, packages, kernel, initrd, root):
         table += f"start={ROOT_START // 512}, size={root_size // 512}, type=linux\n"
     subprocess.run(["sfdisk", "-q", str(image)], input=table.encode(), check=True)
     esp = image.with_name(image.name + ".esp")
-    run("mkfs.vfat", "-C", "-n", "ESP", esp, ESP_SIZE // 1024)
+    new_esp(esp, ESP_SIZE)
     insert(esp, image, ESP_START)
     esp.unlink()
     for name, source in FILES.items():

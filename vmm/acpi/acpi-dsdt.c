@@ -63,6 +63,8 @@ put_host_bridge (Aml *aml, const AcpiLayout *layout)
   aml_resources_begin (aml);
   aml_resource_bus_window (aml, 0, layout->last_bus);
   aml_resource_io (aml, PORTS_OF_PCI_CONFIG, 8);
+  if (layout->isa.size > 0)
+    aml_resource_io_window (aml, (uint16_t) layout->isa.base, (uint32_t) layout->isa.size);
   if (layout->io.size > 0)
     aml_resource_io_window (aml, (uint16_t) layout->io.base, (uint32_t) layout->io.size);
   aml_resource_memory_window (aml, layout->mmio32.base, layout->mmio32.size);

@@ -22,6 +22,7 @@ typedef struct AcpiLayout
   uint64_t ecam_base; /* a multiple of 1 MiB */
   uint8_t
       last_bus; /* Linux looks at every slot of every bus that is named here: name no more than there are */
+  AcpiWindow isa; /* ports of what lies behind an ISA bridge */
   AcpiWindow io;
   AcpiWindow mmio32;
   AcpiWindow mmio64;

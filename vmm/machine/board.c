@@ -231,6 +231,7 @@ build_acpi_for_firmware (void *opaque)
     ecam = MEMORY_MAP_ECAM;
   memory_map_fill_uefi_windows (&windows, ecam);
   describe (board, 0, ecam, &windows, &layout);
+  layout.isa = (AcpiWindow){ 0, PCI_PORTS_BASE };
   return acpi_tables_build (&layout);
 }
 

@@ -13,6 +13,9 @@
  * memory, until the guest asks for the status expressly (0x70), and come back with "read array" (0xff): a program that
  * writes without looking, as firmware does, costs two exits a byte. Programming ends at once, so that one that looks finds it ended.
  *
+ * Bytes that are programmed one behind the other are stored together, when the next command is another one: firmware ends each write
+ * with "read array".
+ *
  * The status is 0 from "clear status" on, not "ready": that is how firmware tells flash from RAM (and QEMU's answer).
  */
 enum
@@ -50,6 +53,8 @@ struct Pflash
   Next next;
   bool shows_status;
   uint8_t status;
+  size_t pending_start; /* programmed, not stored yet */
+  size_t pending_end;
 };
 
 /* Lock held. Where the guest has put something else in the place meanwhile, reads go on coming here. */
@@ -83,15 +88,28 @@ store (Pflash *flash, size_t offset, size_t size)
   return !flash->config.store || flash->config.store (flash->config.opaque, offset, size);
 }
 
+static void
+store_pending (Pflash *flash)
+{
+  if (flash->pending_end > flash->pending_start &&
+      !store (flash, flash->pending_start, flash->pending_end - flash->pending_start))
+    flash->status |= STATUS_PROGRAM_ERROR;
+  flash->pending_start = flash->pending_end = 0;
+}
+
 /* Programming clears bits; only erasing sets them. */
 static void
 program (Pflash *flash, size_t offset, unsigned size, uint64_t value)
 {
+  if (offset != flash->pending_end)
+    {
+      store_pending (flash);
+      flash->pending_start = offset;
+    }
+  flash->pending_end = offset + size;
   for (unsigned i = 0; i < size; i++)
     flash->config.contents[offset + i] &= (uint8_t) (value >> (8 * i));
   flash->status |= STATUS_READY;
-  if (!store (flash, offset, size))
-    flash->status |= STATUS_PROGRAM_ERROR;
 }
 
 static void
@@ -108,6 +126,8 @@ erase (Pflash *flash, size_t offset)
 static void
 begin_command (Pflash *flash, uint8_t command)
 {
+  if (command != COMMAND_PROGRAM && command != COMMAND_PROGRAM_TOO)
+    store_pending (flash);
   switch (command)
     {
     case COMMAND_PROGRAM:
@@ -172,6 +192,7 @@ void
 pflash_reset (Pflash *flash)
 {
   g_mutex_lock (&flash->lock);
+  store_pending (flash);
   flash->next = NEXT_COMMAND;
   flash->status = 0;
   show_contents (flash);
@@ -208,6 +229,7 @@ pflash_free (Pflash *flash)
   if (!flash)
     return;
   address_space_remove (flash->mmio, flash->range);
+  store_pending (flash);
   if (flash->slot >= 0)
     flash->slots.ops->unmap (flash->slots.opaque, flash->slot);
   g_mutex_clear (&flash->lock);

@@ -25,6 +25,7 @@ make_layout (unsigned n_cpus, bool everything)
   if (everything)
     {
       layout.last_bus = 255;
+      layout.isa = (AcpiWindow){ 0, 0xcf8 };
       layout.io = (AcpiWindow){ 0xc000, 0x4000 };
       layout.mmio64 = (AcpiWindow){ UINT64_C (0xe000000000), UINT64_C (0x2000000000) };
       layout.reserved = (AcpiWindow){ 0xfeffc000, 0x4000 };
