@@ -72,9 +72,9 @@ def check_change(checks, guest, qmp, folder, second):
 
 def check_guest_ejects(checks, guest, qmp):
     qmp.events.clear()
-    guest.shell("eject /dev/sr0")
+    guest.shell("guest-tray /dev/sr0 open")
     checks.equal("the guest opens the tray", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], True)
-    guest.shell("eject -t /dev/sr0")
+    guest.shell("guest-tray /dev/sr0 close")
     checks.equal("and closes it", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], False)
     checks.equal("with the medium still in it", guest.shell("dd if=/dev/sr0 bs=1 skip=32808 count=10 2>/dev/null"), "ALCOVE_TWO")
 

@@ -1,0 +1,152 @@
+/* The SATA controller with a disk and a CD-ROM drive: the input is a row of steps, each a byte of kind and its arguments. Registers of any
+ * size at any offset; headers, FISes, packets and PRDTs of any content; interleaved with the controller's own work. */
+#include "fuzz-target.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ahci-driver.h"
+#include "platform/ata-disk.h"
+#include "platform/cd-drive.h"
+
+#define IMAGE_SIZE 0x10000
+#define STEPS_MAX  256
+#define DISK_PORT  0
+#define CD_PORT    1
+
+typedef struct Input
+{
+  const uint8_t *data;
+  size_t size;
+} Input;
+
+static uint64_t
+take (Input *input, unsigned n)
+{
+  uint64_t value = 0;
+
+  for (unsigned i = 0; i < n && input->size > 0; i++, input->size--)
+    value |= (uint64_t) *input->data++ << (8 * i);
+  return value;
+}
+
+/* Any bytes to where lists, tables and data are. */
+static void
+poke (Input *input, AhciDriver *driver)
+{
+  static const uint32_t places[] = {
+    AHCI_DRIVER_LIST,         AHCI_DRIVER_LIST + 0x1000, AHCI_DRIVER_TABLE,
+    AHCI_DRIVER_TABLE + 0x80, AHCI_DRIVER_DATA,
+  };
+  const uint64_t place = places[take (input, 1) % G_N_ELEMENTS (places)] + take (input, 1) * 4;
+  size_t n = take (input, 1) % 64;
+
+  n = MIN (n, input->size);
+  guest_memory_write (driver->memory, place, input->data, n);
+  input->data += n;
+  input->size -= n;
+}
+
+/* A command that is well-formed but in its values. */
+static void
+issue (Input *input, AhciDriver *driver)
+{
+  const unsigned port = take (input, 1) & 1, slot = take (input, 1) % 32;
+  uint8_t cdb[12];
+
+  for (unsigned i = 0; i < sizeof cdb && port == CD_PORT; i++)
+    cdb[i] = take (input, 1);
+  const AhciDriverCommand command = {
+    .command = port == CD_PORT ? 0xa0 : take (input, 1),
+    .device = take (input, 1),
+    .features = take (input, 2),
+    .count = take (input, 2),
+    .lba = take (input, 2),
+    .cdb = port == CD_PORT ? cdb : NULL,
+    .data = AHCI_DRIVER_DATA + take (input, 1),
+    .size = take (input, 2),
+    .piece = 1 + take (input, 2) % 4096 + 1024,
+  };
+  ahci_driver_prepare (driver, port, slot, &command);
+  if (take (input, 1) & 1)
+    ahci_driver_write_port (driver, port, 0x34, 1u << slot);
+  ahci_driver_write_port (driver, port, 0x38, 1u << slot);
+}
+
+static void
+step (Input *input, AhciDriver *driver, CdDrive *cd, const char *path)
+{
+  const unsigned kind = take (input, 1) % 8;
+
+  switch (kind)
+    {
+    case 0:
+      {
+        const uint64_t offset = take (input, 2) % 0x1000;
+        const unsigned size = 1u << take (input, 1) % 4;
+        if (offset + size <= 0x1000)
+          address_space_write (driver->fake->mmio, driver->abar + offset, size, take (input, size));
+        break;
+      }
+    case 1:
+      address_space_read (driver->fake->mmio, driver->abar + take (input, 2) % 0xff8, 8);
+      break;
+    case 2:
+      poke (input, driver);
+      break;
+    case 3:
+      issue (input, driver);
+      break;
+    case 4:
+      ahci_driver_start (driver, take (input, 1) & 1);
+      break;
+    case 5:
+      ahci_driver_settle ();
+      break;
+    case 6:
+      ahci_driver_write_port (driver, take (input, 1) & 1, 0x2c, take (input, 1));
+      break;
+    default:
+      if (take (input, 1) & 1)
+        cd_drive_eject (cd, true, NULL);
+      else
+        cd_drive_change (cd, path, true, NULL);
+    }
+}
+
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  Input input = { data, size };
+  int disk_fd = memfd_create ("fuzz-ahci-disk", MFD_CLOEXEC);
+  int cd_fd = memfd_create ("fuzz-ahci-cd", MFD_CLOEXEC);
+  g_autofree char *disk_path = g_strdup_printf ("/proc/self/fd/%d", disk_fd);
+  g_autofree char *cd_path = g_strdup_printf ("/proc/self/fd/%d", cd_fd);
+  AhciDriver *driver = ahci_driver_new ();
+  const AtaHome *home = ahci_get_home (driver->ahci);
+  AtaDrive disk, drive;
+
+  g_assert_cmpint (ftruncate (disk_fd, IMAGE_SIZE), ==, 0);
+  g_assert_cmpint (ftruncate (cd_fd, IMAGE_SIZE), ==, 0);
+  const AtaDiskConfig disk_config = { .file = disk_path, .serial = "disk" };
+  g_assert_true (ata_disk_new (&disk_config, home, &disk, NULL));
+  const CdDriveConfig cd_config = { .file = cd_path, .serial = "cd" };
+  CdDrive *cd = cd_drive_new (&cd_config, home, &drive, NULL);
+  g_assert_nonnull (cd);
+  ahci_plug (driver->ahci, DISK_PORT, &disk);
+  ahci_plug (driver->ahci, CD_PORT, &drive);
+  ahci_driver_connect (driver);
+  ahci_driver_start (driver, DISK_PORT);
+  ahci_driver_start (driver, CD_PORT);
+  for (unsigned i = 0; i < STEPS_MAX && input.size > 0; i++)
+    step (&input, driver, cd, cd_path);
+  ahci_driver_settle ();
+  ahci_driver_free (driver);
+  /* Whatever was asked, the files are as long as they were. */
+  g_assert_cmpint (lseek (disk_fd, 0, SEEK_END), ==, IMAGE_SIZE);
+  g_assert_cmpint (lseek (cd_fd, 0, SEEK_END), ==, IMAGE_SIZE);
+  close (disk_fd);
+  close (cd_fd);
+  return 0;
+}
