@@ -38,6 +38,7 @@ GUEST_MODULES = {
     "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4", "button", "evdev"],
 }
 # Of the generic kernel, and only for who needs them: each module costs every guest time.
+GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon"]
 GUEST_MODULES["sata"] = GUEST_MODULES["generic"] + ["ahci", "sd_mod", "sr_mod", "isofs"]
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"
@@ -209,7 +210,7 @@ class Material:
             return used
 
         modules = GUEST_MODULES[flavour]
-        return self.initrd("guest-initrd", "generic" if flavour == "sata" else flavour, modules, fill)
+        return self.initrd("guest-initrd", "generic" if flavour in ("sata", "pc") else flavour, modules, fill)
 
     def root(self):
         """mke2fs runs inside mmdebstrap, where the owners of the files are right whoever calls, on a bind mount without /proc and /sys."""

@@ -164,6 +164,29 @@ guest_memory_map_iov (const GuestMemory *memory, uint64_t gpa, size_t size, stru
   return (int) n;
 }
 
+void
+guest_memory_discard (const GuestMemory *memory, void *host, size_t size)
+{
+  const uintptr_t first = ((uintptr_t) host + GUEST_PAGE - 1) & ~(uintptr_t) (GUEST_PAGE - 1);
+  const uintptr_t last = ((uintptr_t) host + size) & ~(uintptr_t) (GUEST_PAGE - 1);
+
+  for (unsigned i = 0; i < memory->n_regions; i++)
+    {
+      const GuestMemoryRegion *region = &memory->regions[i];
+      const uintptr_t start = MAX (first, (uintptr_t) region->host);
+      const uintptr_t end = MIN (last, (uintptr_t) region->host + region->size);
+
+      if (start >= end)
+        continue;
+      /* Of shared memory, dropping our view of it is not enough: the pages belong to the file, and MADV_REMOVE makes a hole there. Of
+       * private memory there is no file, and that is refused. */
+      if (madvise ((void *) start, end - start, MADV_REMOVE) != 0 &&
+          madvise ((void *) start, end - start, MADV_DONTNEED) != 0)
+        g_warning ("cannot give back %zu bytes of the guest's memory: %s", (size_t) (end - start),
+                   g_strerror (errno));
+    }
+}
+
 bool
 guest_memory_read (const GuestMemory *memory, uint64_t gpa, void *buffer, size_t size)
 {

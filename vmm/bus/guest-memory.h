@@ -38,6 +38,10 @@ const GuestMemoryRegion *guest_memory_get_regions (const GuestMemory *memory, un
 bool guest_memory_read (const GuestMemory *memory, uint64_t gpa, void *buffer, size_t size);
 bool guest_memory_write (const GuestMemory *memory, uint64_t gpa, const void *buffer, size_t size);
 
+/* Gives the host's memory behind [host, host + size) back: it reads as zeroes from then on, and takes memory again when it is written.
+ * Whole pages of what lies in RAM; nothing else is touched. For memory that the guest says it has no need of. */
+void guest_memory_discard (const GuestMemory *memory, void *host, size_t size);
+
 /* A host pointer to [gpa, gpa + size), or NULL unless that is one contiguous piece of RAM. size >= 1. */
 void *guest_memory_map (const GuestMemory *memory, uint64_t gpa, size_t size);
 

@@ -66,6 +66,28 @@ operate_cdrom (void *opaque, MachineCdrom operation, const char *file, bool forc
   return machine_operate_cdrom (opaque, operation, file, force, error);
 }
 
+static void
+get_balloon (void *opaque, ControlBalloon *info)
+{
+  VirtioBalloon *balloon = machine_get_balloon (opaque);
+
+  info->actual = virtio_balloon_get_actual (balloon);
+  info->interval = virtio_balloon_get_interval (balloon);
+  virtio_balloon_get_stats (balloon, &info->stats);
+}
+
+static void
+set_balloon (void *opaque, uint64_t bytes)
+{
+  virtio_balloon_set_target (machine_get_balloon (opaque), bytes);
+}
+
+static void
+set_balloon_interval (void *opaque, unsigned seconds)
+{
+  virtio_balloon_set_interval (machine_get_balloon (opaque), seconds);
+}
+
 static bool
 screendump (void *opaque, const char *path, GError **error)
 {
@@ -84,6 +106,9 @@ static const ControlTargetOps machine_ops = {
   .add_spice_client = add_spice_client,
   .get_blocks = get_blocks,
   .operate_cdrom = operate_cdrom,
+  .get_balloon = get_balloon,
+  .set_balloon = set_balloon,
+  .set_balloon_interval = set_balloon_interval,
   .screendump = screendump,
 };
 

@@ -257,10 +257,21 @@ control_server_free (ControlServer *server)
   g_free (server);
 }
 
+static char *
+describe (const ControlServer *server, MachineEvent event, MachineCause cause)
+{
+  ControlBalloon balloon;
+
+  if (event != MACHINE_EVENT_BALLOON_CHANGE)
+    return qmp_message_event (event, cause);
+  server->target.ops->get_balloon (server->target.opaque, &balloon);
+  return qmp_message_balloon_change (balloon.actual);
+}
+
 void
 control_server_emit (ControlServer *server, MachineEvent event, MachineCause cause)
 {
-  g_autofree char *line = qmp_message_event (event, cause);
+  g_autofree char *line = describe (server, event, cause);
 
   for (unsigned i = 0; i < server->clients->len; i++)
     {

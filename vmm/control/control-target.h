@@ -5,6 +5,14 @@
 
 #include "machine/machine.h"
 
+/* The memory balloon as it is now; see virtio-balloon.h. */
+typedef struct ControlBalloon
+{
+  uint64_t actual;   /* bytes that the guest has kept */
+  unsigned interval; /* seconds between statistics; 0: none */
+  BalloonStats stats;
+} ControlBalloon;
+
 /* What the control socket may do to a machine: the part of machine.h that it needs, with the promises made there. control-machine.h
  * fills it from a Machine; tests and the fuzzer put their own in its place.
  *
@@ -25,6 +33,9 @@ typedef struct ControlTargetOps
   GArray *(*get_blocks) (void *opaque);
   bool (*operate_cdrom) (void *opaque, MachineCdrom operation, const char *file, bool force,
                          GError **error);
+  void (*get_balloon) (void *opaque, ControlBalloon *balloon);
+  void (*set_balloon) (void *opaque, uint64_t bytes); /* how much the guest is to keep */
+  void (*set_balloon_interval) (void *opaque, unsigned seconds);
   bool (*screendump) (void *opaque, const char *path, GError **error);
 } ControlTargetOps;
 

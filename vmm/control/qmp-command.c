@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/qmp-balloon.h"
 #include "control/qmp-block.h"
 #include "control/qmp-message.h"
 
@@ -310,6 +311,16 @@ static const QmpCommand commands[] = {
       { "force", PARAMETER_BOOLEAN, .optional = true },
       { "read-only-mode", PARAMETER_STRING, .optional = true } },
     qmp_block_change_medium },
+  { "query-balloon", {}, qmp_balloon_query },
+  { "balloon", { { "value", PARAMETER_INTEGER } }, qmp_balloon_set },
+  { "qom-get",
+    { { "path", PARAMETER_STRING }, { "property", PARAMETER_STRING } },
+    qmp_balloon_qom_get },
+  { "qom-set",
+    { { "path", PARAMETER_STRING },
+      { "property", PARAMETER_STRING },
+      { "value", PARAMETER_INTEGER } },
+    qmp_balloon_qom_set },
   { "screendump",
     { { "filename", PARAMETER_STRING },
       { "device", PARAMETER_STRING, .optional = true },

@@ -26,6 +26,7 @@ static const char *const event_names[] = {
   [MACHINE_EVENT_GUEST_PANICKED] = "GUEST_PANICKED",
   [MACHINE_EVENT_TRAY_OPENED] = "DEVICE_TRAY_MOVED",
   [MACHINE_EVENT_TRAY_CLOSED] = "DEVICE_TRAY_MOVED",
+  [MACHINE_EVENT_BALLOON_CHANGE] = "BALLOON_CHANGE",
 };
 static_assert (G_N_ELEMENTS (event_names) == MACHINE_N_EVENTS, "a name for each event");
 
@@ -135,13 +136,13 @@ new_event_data (MachineEvent event, MachineCause cause)
     }
 }
 
-char *
-qmp_message_event (MachineEvent event, MachineCause cause)
+/* Takes data; NULL: none. */
+static char *
+new_event (MachineEvent event, JsonObject *data)
 {
   int64_t now = g_get_real_time ();
   JsonObject *timestamp = json_object_new ();
   JsonObject *message = json_object_new ();
-  JsonObject *data = new_event_data (event, cause);
 
   json_object_set_int_member (timestamp, "seconds", now / G_USEC_PER_SEC);
   json_object_set_int_member (timestamp, "microseconds", now % G_USEC_PER_SEC);
@@ -150,4 +151,19 @@ qmp_message_event (MachineEvent event, MachineCause cause)
   if (data != NULL)
     json_object_set_object_member (message, "data", data);
   return to_line (message);
+}
+
+char *
+qmp_message_event (MachineEvent event, MachineCause cause)
+{
+  return new_event (event, new_event_data (event, cause));
+}
+
+char *
+qmp_message_balloon_change (uint64_t actual)
+{
+  JsonObject *data = json_object_new ();
+
+  json_object_set_int_member (data, "actual", (int64_t) actual);
+  return new_event (MACHINE_EVENT_BALLOON_CHANGE, data);
 }

@@ -30,3 +30,4 @@ char *qmp_message_reply (JsonNode *result, JsonNode *id);
 char *qmp_message_error (const GError *error, JsonNode *id);
 /* Stamped with the time now. */
 char *qmp_message_event (MachineEvent event, MachineCause cause);
+char *qmp_message_balloon_change (uint64_t actual);

@@ -18,6 +18,7 @@
 #include "ports/char-port.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
+#include "virtio/virtio-balloon.h"
 
 /* What device-table.c connects its devices to. */
 typedef struct BoardDevice
@@ -56,6 +57,7 @@ struct Board
   Ahci *ahci;      /* or NULL */
   unsigned n_sata; /* drives on it */
   CdDrive *cdrom;  /* or NULL */
+  VirtioBalloon *balloon;
 };
 
 /* The board frees (and, if reset is there, resets) the device from now on. */

@@ -347,3 +347,9 @@ board_get_cdrom (const Board *board)
 {
   return board->cdrom;
 }
+
+VirtioBalloon *
+board_get_balloon (const Board *board)
+{
+  return board->balloon;
+}

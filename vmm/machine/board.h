@@ -8,6 +8,7 @@
 #include "platform/platform-request.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
+#include "virtio/virtio-balloon.h"
 
 /* The hardware of one machine, put together and connected: memory, KVM, devices and what is in memory at the first
  * instruction. What it does when is machine.c's affair.
@@ -24,6 +25,7 @@ typedef struct BoardConfig
   void (*stopped) (void *opaque, bool crashed, const char *failure);
   /* See CdDriveConfig.tray_moved. */
   void (*tray_moved) (void *opaque, bool is_open);
+  void (*balloon_changed) (void *opaque); /* see virtio_balloon_new () */
   void *opaque;
 } BoardConfig;
 
@@ -51,3 +53,4 @@ ScanoutPort *board_get_scanout (const Board *board);
 InputPort *board_get_input (const Board *board);
 /* Borrowed; NULL: there is no such drive. */
 CdDrive *board_get_cdrom (const Board *board);
+VirtioBalloon *board_get_balloon (const Board *board);

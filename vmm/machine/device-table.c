@@ -14,6 +14,7 @@
 #include "platform/reset-ports.h"
 #include "platform/rtc.h"
 #include "platform/serial.h"
+#include "virtio/virtio-balloon.h"
 #include "virtio/virtio-blk.h"
 #include "virtio/virtio-console.h"
 #include "virtio/virtio-gpu.h"
@@ -249,6 +250,16 @@ create_console (Board *board, GError **error)
                       VM_BOOT_UNSAID, error);
 }
 
+static bool
+create_balloon (Board *board, GError **error)
+{
+  board->balloon =
+      virtio_balloon_new (board->memory, board->config.balloon_changed, board->config.opaque);
+  ATTACH (board, "virtio-balloon", board->balloon, NULL, virtio_balloon_free);
+  return plug_virtio (board, "virtio-balloon function", virtio_balloon_get_device (board->balloon),
+                      VM_BOOT_UNSAID, error);
+}
+
 /* --- screen and input --- */
 
 #define FIRST_WIDTH          1024
@@ -327,6 +338,7 @@ static const DeviceType device_table[] = {
   { .name = "disks", .create = create_disks },
   { .name = "rng", .create = create_rng },
   { .name = "console", .create = create_console },
+  { .name = "balloon", .create = create_balloon },
 };
 
 const DeviceType *

@@ -214,6 +214,12 @@ on_tray_moved (void *opaque, bool is_open)
   g_mutex_unlock (&machine->lock);
 }
 
+static void
+on_balloon_changed (void *opaque)
+{
+  emit (opaque, MACHINE_EVENT_BALLOON_CHANGE, MACHINE_CAUSE_NONE);
+}
+
 /* Any thread. */
 static void
 want (Machine *machine, Want what, const char *stopped)
@@ -274,6 +280,7 @@ machine_new (const VmConfig *config, GError **error)
     .sink = { .request = on_platform_request, .opaque = machine },
     .stopped = on_stopped,
     .tray_moved = on_tray_moved,
+    .balloon_changed = on_balloon_changed,
     .opaque = machine,
   };
   machine->board = board_new (&board_config, error);
@@ -420,4 +427,10 @@ machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char *fil
 
   g_return_val_if_fail (cdrom != NULL, false);
   return machine_block_operate (cdrom, operation, file, force, error);
+}
+
+VirtioBalloon *
+machine_get_balloon (Machine *machine)
+{
+  return board_get_balloon (machine->board);
 }

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
+#include "virtio/virtio-balloon.h"
 
 /* A whole machine on KVM: assembly from a VmConfig and its life cycle.
  *
@@ -34,6 +35,7 @@ typedef enum
   MACHINE_EVENT_GUEST_PANICKED,
   MACHINE_EVENT_TRAY_OPENED, /* of the CD-ROM drive, by the guest or by machine_operate_cdrom () */
   MACHINE_EVENT_TRAY_CLOSED,
+  MACHINE_EVENT_BALLOON_CHANGE, /* virtio_balloon_get_actual () is another; at most once a second */
   MACHINE_N_EVENTS
 } MachineEvent;
 
@@ -122,3 +124,6 @@ typedef enum
  * fit changes nothing. There is a CD-ROM drive. */
 bool machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char *file, bool force,
                             GError **error);
+
+/* The memory balloon, for as long as the machine; see there for what can be asked and set. Borrowed. */
+VirtioBalloon *machine_get_balloon (Machine *machine);

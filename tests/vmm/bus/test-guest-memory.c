@@ -113,6 +113,30 @@ test_huge_pages_are_possible (void)
     g_assert_cmphex (((uintptr_t) regions[i].host - regions[i].gpa) % (2 * MIB), ==, 0);
 }
 
+/* Whole pages of what is RAM, over the border of two regions. */
+static void
+test_discard (void)
+{
+  g_autoptr (GuestMemory) memory = make (2 * MIB, MIB, 4 * MIB);
+  unsigned n;
+  const GuestMemoryRegion *regions = guest_memory_get_regions (memory, &n);
+  uint8_t *low = regions[0].host;
+
+  memset (low, 0x5a, MIB);
+  memset (regions[1].host, 0x5a, MIB);
+  guest_memory_discard (memory, low + 1, 3 * 4096);
+  g_assert_cmphex (low[4095], ==, 0x5a);
+  g_assert_cmphex (low[4096], ==, 0);
+  g_assert_cmphex (low[3 * 4096 - 1], ==, 0);
+  g_assert_cmphex (low[3 * 4096], ==, 0x5a);
+  guest_memory_discard (memory, low + MIB - 4096, 4096);
+  guest_memory_discard (memory, low + 8 * 4096, 4095);
+  guest_memory_discard (memory, low + 8 * 4096, 0);
+  g_assert_cmphex (low[MIB - 1], ==, 0);
+  g_assert_cmphex (low[8 * 4096], ==, 0x5a);
+  g_assert_cmphex (regions[1].host[0], ==, 0x5a);
+}
+
 static void
 test_too_large (void)
 {
@@ -136,6 +160,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest-memory/refused-has-no-effect", test_refused_has_no_effect);
   g_test_add_func ("/guest-memory/crossing", test_crossing);
   g_test_add_func ("/guest-memory/huge-pages", test_huge_pages_are_possible);
+  g_test_add_func ("/guest-memory/discard", test_discard);
   g_test_add_func ("/guest-memory/too-large", test_too_large);
   return g_test_run ();
 }

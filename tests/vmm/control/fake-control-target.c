@@ -137,6 +137,32 @@ operate_cdrom (void *opaque, MachineCdrom operation, const char *file, bool forc
   return !fake->busy && outcome (fake, error);
 }
 
+static void
+get_balloon (void *opaque, ControlBalloon *balloon)
+{
+  *balloon = (ControlBalloon){ .actual = 512 << 20, .interval = 2 };
+  for (unsigned i = 0; i < BALLOON_N_STATS; i++)
+    balloon->stats.values[i] = -1;
+  balloon->stats.values[BALLOON_STAT_FREE_MEMORY] = 4096;
+  balloon->stats.updated = 1600000000;
+}
+
+static void
+set_balloon (void *opaque, uint64_t bytes)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "set_balloon(%" G_GUINT64_FORMAT ") ", bytes);
+}
+
+static void
+set_balloon_interval (void *opaque, unsigned seconds)
+{
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "set_balloon_interval(%u) ", seconds);
+}
+
 static bool
 screendump (void *opaque, const char *path, GError **error)
 {
@@ -158,6 +184,9 @@ static const ControlTargetOps fake_ops = {
   .add_spice_client = add_spice_client,
   .get_blocks = get_blocks,
   .operate_cdrom = operate_cdrom,
+  .get_balloon = get_balloon,
+  .set_balloon = set_balloon,
+  .set_balloon_interval = set_balloon_interval,
   .screendump = screendump,
 };
 

@@ -424,6 +424,60 @@ test_set_boot (Fixture *fixture, const void *data)
 }
 
 static void
+test_balloon (Fixture *fixture, const void *data)
+{
+  negotiate (fixture);
+  assert_answer (fixture, "{\"execute\":\"query-balloon\"}",
+                 "{\"return\":{\"actual\":536870912}}\r\n");
+  assert_answer (fixture, "{\"execute\":\"balloon\",\"arguments\":{\"value\":1048576}}", OK);
+  assert_answer (fixture, "{\"execute\":\"balloon\",\"arguments\":{\"value\":0}}",
+                 GENERIC ("Parameter 'target' expects a size"));
+  assert_answer (fixture, "{\"execute\":\"balloon\",\"arguments\":{\"value\":-1}}",
+                 GENERIC ("Parameter 'target' expects a size"));
+  assert_answer (fixture, "{\"execute\":\"balloon\",\"arguments\":{\"value\":\"1G\"}}",
+                 GENERIC ("Invalid parameter type for 'value', expected: integer"));
+  g_assert_cmpstr (fixture->fake.calls->str, ==, "set_balloon(1048576) ");
+}
+
+#define QOM(command, path, rest)                                                                   \
+  "{\"execute\":\"qom-" command "\",\"arguments\":{\"path\":\"" path "\",\"property\":" rest "}}"
+#define BALLOON "/machine/peripheral/balloon0"
+
+static void
+test_balloon_stats (Fixture *fixture, const void *data)
+{
+  negotiate (fixture);
+  g_autofree char *stats = ask (fixture, QOM ("get", BALLOON, "\"guest-stats\""));
+  g_assert_nonnull (strstr (stats, "\"stat-free-memory\":4096"));
+  g_assert_nonnull (strstr (stats, "\"stat-htlb-pgfail\":-1"));
+  g_assert_nonnull (strstr (stats, "\"last-update\":1600000000"));
+  assert_answer (fixture, QOM ("get", "balloon0", "\"guest-stats-polling-interval\""),
+                 "{\"return\":2}\r\n");
+  assert_answer (fixture, QOM ("set", BALLOON, "\"guest-stats-polling-interval\",\"value\":5"), OK);
+  assert_answer (fixture, QOM ("set", BALLOON, "\"guest-stats-polling-interval\",\"value\":-5"),
+                 GENERIC ("timer value must be greater than zero"));
+  assert_answer (fixture,
+                 QOM ("set", BALLOON, "\"guest-stats-polling-interval\",\"value\":4294967296"),
+                 GENERIC ("timer value is too big"));
+  assert_answer (fixture, QOM ("set", BALLOON, "\"guest-stats\",\"value\":1"),
+                 GENERIC ("Property 'virtio-balloon-pci.guest-stats' is not writable"));
+  assert_answer (fixture, QOM ("get", BALLOON, "\"x\""),
+                 GENERIC ("Property 'virtio-balloon-pci.x' not found"));
+  assert_answer (fixture, QOM ("get", "/machine", "\"type\""),
+                 ERROR ("DeviceNotFound", "Device '/machine' not found"));
+  g_assert_cmpstr (fixture->fake.calls->str, ==, "set_balloon_interval(5) ");
+}
+
+static void
+test_balloon_event (void)
+{
+  g_autofree char *line = qmp_message_balloon_change (1048576);
+
+  g_assert_true (
+      g_str_has_suffix (line, "},\"event\":\"BALLOON_CHANGE\",\"data\":{\"actual\":1048576}}\r\n"));
+}
+
+static void
 test_events (void)
 {
   static const struct
@@ -485,6 +539,9 @@ main (int argc, char **argv)
   add ("descriptors-bounded", test_descriptors_are_bounded);
   add ("screendump", test_screendump);
   add ("set-boot", test_set_boot);
+  add ("balloon", test_balloon);
+  add ("balloon-stats", test_balloon_stats);
+  g_test_add_func ("/qmp-session/balloon-event", test_balloon_event);
   g_test_add_func ("/qmp-session/events", test_events);
   return g_test_run ();
 }
