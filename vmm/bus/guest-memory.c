@@ -3,7 +3,9 @@
 #include "bus/guest-memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 /* Theory of operation
@@ -12,6 +14,7 @@
  * the first time, and each page of it is a nested page fault and an exit: 28 thousand of 4 KiB in a boot, two hundred of 2 MiB. A memfd
  * would be shared with helper processes more easily, but shmem has huge pages only where the administrator switched them on
  * (shmem_enabled, "never" as distributions ship it): a machine that needs a vhost-user helper takes that slower memory, no other.
+ * Its size is sealed: no helper can cut it off under us, which would end us with SIGBUS.
  *
  * Children do not get the memory (MADV_DONTFORK): copy-on-write would part what the guest sees from what we see.
  */
@@ -22,6 +25,7 @@
 struct GuestMemory
 {
   uint64_t size;
+  int fd; /* -1: anonymous */
   unsigned n_regions;
   GuestMemoryRegion regions[GUEST_MAX_REGION];
 };
@@ -35,6 +39,19 @@ fail (GError **error, const char *step, uint64_t size)
                "cannot get %" G_GUINT64_FORMAT " MiB of memory for the guest: %s: %s", size >> 20,
                step, g_strerror (saved));
   return false;
+}
+
+static bool
+make_memfd (GuestMemory *memory, GError **error)
+{
+  memory->fd = memfd_create ("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory->fd < 0)
+    return fail (error, "memfd_create", memory->size);
+  if (ftruncate (memory->fd, (off_t) memory->size) < 0)
+    return fail (error, "ftruncate", memory->size);
+  if (fcntl (memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    return fail (error, "F_ADD_SEALS", memory->size);
+  return true;
 }
 
 /* Takes room for the region and a huge page more, and gives back what is before and behind the boundaries. */
@@ -52,6 +69,10 @@ map_region (const GuestMemory *memory, GuestMemoryRegion *region, GError **error
     munmap (taken, before);
   region->host = taken + before;
   munmap (region->host + region->size, room - before - region->size);
+  if (memory->fd >= 0 && mmap (region->host, region->size, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd,
+                               (off_t) region->offset) == MAP_FAILED)
+    return fail (error, "mmap", memory->size);
   /* These are wishes: a kernel without them still runs the guest. */
   madvise (region->host, region->size, MADV_HUGEPAGE);
   madvise (region->host, region->size, MADV_DONTDUMP);
@@ -64,20 +85,22 @@ lay_out (GuestMemory *memory, uint64_t hole_start, uint64_t hole_end)
 {
   uint64_t low = MIN (memory->size, hole_start);
 
-  memory->regions[0] = (GuestMemoryRegion){ .gpa = 0, .size = low };
+  memory->regions[0] = (GuestMemoryRegion){ .gpa = 0, .size = low, .fd = memory->fd };
   memory->n_regions = 1;
   if (memory->size > low)
     {
       memory->regions[1] = (GuestMemoryRegion){
         .gpa = hole_end,
         .size = memory->size - low,
+        .fd = memory->fd,
+        .offset = low,
       };
       memory->n_regions = 2;
     }
 }
 
-GuestMemory *
-guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
+static GuestMemory *
+create (uint64_t size, uint64_t hole_start, uint64_t hole_end, bool shared, GError **error)
 {
   g_return_val_if_fail (size > 0 && size % GUEST_PAGE == 0, NULL);
   g_return_val_if_fail (hole_start > 0 && hole_start % GUEST_PAGE == 0, NULL);
@@ -85,12 +108,28 @@ guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError 
 
   g_autoptr (GuestMemory) memory = g_new0 (GuestMemory, 1);
   memory->size = size;
+  memory->fd = -1;
+  if (shared && !make_memfd (memory, error))
+    return NULL;
   lay_out (memory, hole_start, hole_end);
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (!map_region (memory, &memory->regions[i], error))
       return NULL;
-  g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions", size >> 20, memory->n_regions);
+  g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions%s", size >> 20, memory->n_regions,
+           shared ? ", shared" : "");
   return g_steal_pointer (&memory);
+}
+
+GuestMemory *
+guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
+{
+  return create (size, hole_start, hole_end, false, error);
+}
+
+GuestMemory *
+guest_memory_new_shared (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
+{
+  return create (size, hole_start, hole_end, true, error);
 }
 
 void
@@ -101,6 +140,8 @@ guest_memory_free (GuestMemory *memory)
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (memory->regions[i].host)
       munmap (memory->regions[i].host, memory->regions[i].size);
+  if (memory->fd >= 0)
+    close (memory->fd);
   g_free (memory);
 }
 

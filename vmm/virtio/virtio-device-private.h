@@ -2,7 +2,8 @@
 
 #include "virtio/virtio-device.h"
 
-/* The transport's side of a virtio device: its registers, without where they lie. For virtio-pci.c and the drivers of the tests.
+/* The transport's side of a virtio device: its registers, without where they lie. For virtio-pci.c, the drivers of the tests, and
+ * devices that hand their queues to another process.
  * Every function here wants the device's lock held, except virtio_device_get_type () and _get_queue_eventfd ().
  */
 typedef struct VirtioTransportOps
@@ -12,6 +13,9 @@ typedef struct VirtioTransportOps
   void (*interrupt_config) (void *opaque);
   /* Lock held. The device became live (notifications will be served) or was reset. */
   void (*set_live) (void *opaque, bool live);
+  /* Lock held. An eventfd (borrowed) that interrupts for the queue when it is signalled; -1: interrupt_queue () has to be called.
+   * NULL: never one. */
+  int (*get_queue_irqfd) (void *opaque, unsigned index);
 } VirtioTransportOps;
 
 /* ops NULL: none, as at first. */
@@ -53,6 +57,13 @@ void virtio_device_set_queue_config (VirtioDevice *device, unsigned index,
 
 /* Signalling it notifies the queue. Borrowed; valid as long as the device. -1: the host had none left. */
 int virtio_device_get_queue_eventfd (const VirtioDevice *device, unsigned index);
+
+/* For external devices. See VirtioTransportOps; valid until irqfd_changed () or the reset. */
+int virtio_device_get_queue_irqfd (const VirtioDevice *device, unsigned index);
+/* Interrupts for the queue, which is not looked at. */
+void virtio_device_interrupt_queue (VirtioDevice *device, unsigned index);
+/* By the transport. */
+void virtio_device_change_queue_irqfd (VirtioDevice *device, unsigned index);
 
 /* Bytes outside the config space read as all-ones and are not written. Any size. */
 void virtio_device_read_config (VirtioDevice *device, uint32_t offset, void *buffer, uint32_t size);

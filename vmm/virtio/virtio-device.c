@@ -88,8 +88,8 @@ init_queue (VirtioDevice *device, unsigned index)
   queue->index = index;
   queue->config.size = device->type->queue_size;
   queue->eventfd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (queue->eventfd < 0)
-    return; /* the transport reports it */
+  if (queue->eventfd < 0 || device->type->external)
+    return; /* the transport reports that there is none */
   queue->source = g_unix_fd_source_new (queue->eventfd, G_IO_IN);
   g_source_set_callback (queue->source, G_SOURCE_FUNC (on_notified), queue, NULL);
   g_source_set_name (queue->source, device->type->name);
@@ -111,7 +111,7 @@ virtio_device_new (const VirtioDeviceType *type, void *opaque, unsigned n_queues
   device->context = g_main_context_ref (context ? context : g_main_context_default ());
   device->n_queues = n_queues;
   device->config_size = config_size;
-  device->offered = features | COMMON_FEATURES;
+  device->offered = type->external ? features : features | COMMON_FEATURES;
   device->queues = g_new0 (DeviceQueue, n_queues);
   g_mutex_init (&device->lock);
   guest_log_init (&device->log, type->name);
@@ -130,11 +130,11 @@ virtio_device_free (VirtioDevice *device)
       DeviceQueue *queue = &device->queues[i];
 
       virtqueue_free (queue->ring);
-      if (queue->eventfd < 0)
-        continue;
-      g_source_destroy (queue->source);
-      g_source_unref (queue->source);
-      close (queue->eventfd);
+      if (queue->source)
+        g_source_destroy (queue->source);
+      g_clear_pointer (&queue->source, g_source_unref);
+      if (queue->eventfd >= 0)
+        close (queue->eventfd);
     }
   g_free (device->queues);
   g_main_context_unref (device->context);
@@ -412,6 +412,28 @@ virtio_device_signal_queue (VirtioDevice *device, unsigned index)
     virtio_device_fail (device, "queue %u: %s", index, virtqueue_get_fault (ring));
   else if (virtqueue_must_interrupt (ring) && device->transport)
     device->transport->interrupt_queue (device->transport_opaque, index);
+}
+
+int
+virtio_device_get_queue_irqfd (const VirtioDevice *device, unsigned index)
+{
+  return device->transport && device->transport->get_queue_irqfd
+             ? device->transport->get_queue_irqfd (device->transport_opaque, index)
+             : -1;
+}
+
+void
+virtio_device_interrupt_queue (VirtioDevice *device, unsigned index)
+{
+  if (virtio_device_get_queue (device, index) && device->transport)
+    device->transport->interrupt_queue (device->transport_opaque, index);
+}
+
+void
+virtio_device_change_queue_irqfd (VirtioDevice *device, unsigned index)
+{
+  if (virtio_device_get_queue (device, index) && device->type->irqfd_changed)
+    device->type->irqfd_changed (device->opaque, index);
 }
 
 void

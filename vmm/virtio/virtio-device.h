@@ -25,12 +25,17 @@ typedef struct VirtioDeviceType
   uint64_t features; /* besides VERSION_1, INDIRECT_DESC and EVENT_IDX, which every device offers */
   unsigned max_queues; /* most queues that any instance has */
   uint16_t queue_size; /* offered; a power of two */
+  /* Another process serves the queues (vhost-user): it reads their eventfds and moves their rings; notify is never called, and the
+   * features of an instance are all that it offers. */
+  bool external;
 
   /* Config space, little-endian bytes. offset + size is inside config_size given at creation. NULL: reads zero. */
   void (*config_read) (void *opaque, uint32_t offset, void *buffer, uint32_t size);
   void (*config_write) (void *opaque, uint32_t offset, const void *buffer, uint32_t size);
   /* DRIVER_OK: virtio_device_get_queue () gives the enabled queues, features are final. */
   void (*activate) (void *opaque);
+  /* Live and external: virtio_device_get_queue_irqfd () gives another one now. */
+  void (*irqfd_changed) (void *opaque, unsigned index);
   /* The driver notified queue index (or several notifications were merged). Runs on the device's context. */
   void (*notify) (void *opaque, unsigned index);
   /* Back to the state after creation. After it returns the device holds no element and no pointer into guest memory. */

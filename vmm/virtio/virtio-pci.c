@@ -159,8 +159,11 @@ write_vector (VirtioPci *pci, unsigned offset, uint32_t value)
 {
   uint16_t *vector = find_vector (pci, offset);
 
-  if (vector)
-    *vector = value < pci_device_get_msix_vectors (pci->pci) ? value : VIRTIO_MSI_NO_VECTOR;
+  if (!vector)
+    return;
+  *vector = value < pci_device_get_msix_vectors (pci->pci) ? value : VIRTIO_MSI_NO_VECTOR;
+  if (offset == VIRTIO_PCI_COMMON_Q_MSIX)
+    virtio_device_change_queue_irqfd (pci->device, pci->queue_select);
 }
 
 static uint32_t
@@ -467,10 +470,23 @@ set_live (void *opaque, bool live)
                                virtio_device_get_queue_eventfd (pci->device, i));
 }
 
+/* A driver enables MSI-X before it sets the device live, and not while it is. */
+static int
+get_queue_irqfd (void *opaque, unsigned index)
+{
+  VirtioPci *pci = opaque;
+  const uint16_t vector = pci->vectors[1 + index];
+
+  return pci_device_msix_is_enabled (pci->pci) && vector != VIRTIO_MSI_NO_VECTOR
+             ? pci_device_get_msix_eventfd (pci->pci, vector)
+             : -1;
+}
+
 static const VirtioTransportOps transport_ops = {
   .interrupt_queue = interrupt_queue,
   .interrupt_config = interrupt_config,
   .set_live = set_live,
+  .get_queue_irqfd = get_queue_irqfd,
 };
 
 /* The PCI configuration access capability (4.1.4.9): the BAR through config space, for who cannot map it. */
