@@ -38,7 +38,7 @@ GUEST_MODULES = {
     "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4", "button", "evdev"],
 }
 # Of the generic kernel, and only for who needs them: each module costs every guest time.
-GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon"]
+GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon", "psmouse"]
 GUEST_MODULES["sata"] = GUEST_MODULES["generic"] + ["ahci", "sd_mod", "sr_mod", "isofs"]
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"

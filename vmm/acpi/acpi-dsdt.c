@@ -155,6 +155,30 @@ put_serial (Aml *aml, const AcpiLayout *layout)
   aml_end (aml);
 }
 
+static void
+put_i8042 (Aml *aml, const AcpiLayout *layout)
+{
+  if (!layout->has_i8042)
+    return;
+  aml_device_begin (aml, "KBD_");
+  aml_name_eisa_id (aml, "_HID", "PNP0303");
+  aml_name (aml, "_CRS");
+  aml_resources_begin (aml);
+  aml_resource_io (aml, 0x60, 1);
+  aml_resource_io (aml, 0x64, 1);
+  aml_resource_irq (aml, 1);
+  aml_resources_end (aml);
+  aml_end (aml);
+
+  aml_device_begin (aml, "MOU_");
+  aml_name_eisa_id (aml, "_HID", "PNP0F13");
+  aml_name (aml, "_CRS");
+  aml_resources_begin (aml);
+  aml_resource_irq (aml, 12);
+  aml_resources_end (aml);
+  aml_end (aml);
+}
+
 /* _STA 0xb: present, enabled, working, not shown to the user. */
 static void
 put_pvpanic (Aml *aml, const AcpiLayout *layout)
@@ -198,6 +222,7 @@ acpi_dsdt_build (const AcpiLayout *layout)
   put_host_bridge (aml, layout);
   put_rtc (aml, layout);
   put_serial (aml, layout);
+  put_i8042 (aml, layout);
   put_pvpanic (aml, layout);
   if (layout->pm_base == 0)
     put_event_device (aml, layout);

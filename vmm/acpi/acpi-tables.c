@@ -31,6 +31,7 @@ enum
 enum
 {
   BOOT_LEGACY_DEVICES = 1 << 0,
+  BOOT_I8042 = 1 << 1,
   BOOT_NO_VGA = 1 << 2,
   BOOT_NO_ASPM = 1 << 4,
 };
@@ -87,7 +88,10 @@ put_fadt_fixed (GByteArray *fadt, const AcpiLayout *layout, uint64_t facs, uint6
   acpi_put (fadt, 0xfff, 2);
   acpi_put_zeros (fadt, 8);
   acpi_put (fadt, layout->rtc_century, 1);
-  acpi_put (fadt, BOOT_NO_VGA | BOOT_NO_ASPM | (layout->serial_port ? BOOT_LEGACY_DEVICES : 0), 2);
+  acpi_put (fadt,
+            BOOT_NO_VGA | BOOT_NO_ASPM | (layout->has_i8042 ? BOOT_I8042 : 0) |
+                (layout->serial_port || layout->has_i8042 ? BOOT_LEGACY_DEVICES : 0),
+            2);
   acpi_put (fadt, 0, 1);
   acpi_put (
       fadt,

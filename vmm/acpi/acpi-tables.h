@@ -44,6 +44,7 @@ typedef struct AcpiLayout
   uint16_t pvpanic_port; /* 0: there is none */
   uint16_t serial_port;  /* 0: there is none */
   uint8_t serial_irq;
+  bool has_i8042; /* with a keyboard and a mouse, where a PC has them */
 } AcpiLayout;
 
 /* The tables as one block for layout->gpa. */

@@ -188,6 +188,7 @@ describe (const Board *board, uint64_t gpa, uint64_t ecam_base, const PciWindows
     .pvpanic_port = PVPANIC_PORT,
     .serial_port = board->serial_port ? SERIAL_COM1 : 0,
     .serial_irq = SERIAL_COM1_IRQ,
+    .has_i8042 = board->uefi != NULL,
   };
   for (unsigned slot = 0; slot < ACPI_PCI_SLOTS; slot++)
     for (unsigned pin = 0; pin < ACPI_PCI_PINS; pin++)

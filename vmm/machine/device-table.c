@@ -9,6 +9,7 @@
 #include "machine/memory-map.h"
 #include "pci/pci-host-bridge.h"
 #include "platform/fw-cfg.h"
+#include "platform/i8042.h"
 #include "platform/lpc.h"
 #include "platform/pvpanic.h"
 #include "platform/reset-ports.h"
@@ -324,6 +325,23 @@ create_input (Board *board, GError **error)
          create_input_device (board, INPUT_POINTER, "virtio-tablet", error);
 }
 
+/* Firmware and boot loaders know no other keyboard. A kernel that is started directly is spared the search for it. */
+static bool
+create_i8042 (Board *board, GError **error)
+{
+  if (!board->uefi)
+    return true;
+  const I8042Config config = {
+    .ports = board->ports,
+    .keyboard_irq = kvm_vm_get_irq_line (board->kvm, I8042_KEYBOARD_IRQ),
+    .mouse_irq = kvm_vm_get_irq_line (board->kvm, I8042_MOUSE_IRQ),
+    .sink = board->config.sink,
+    .input = board->input,
+  };
+  ATTACH (board, "i8042", i8042_new (&config), i8042_reset, i8042_free);
+  return true;
+}
+
 static const DeviceType device_table[] = {
   { .name = "power", .create = create_power },
   { .name = "rtc", .create = create_rtc },
@@ -335,6 +353,7 @@ static const DeviceType device_table[] = {
   { .name = "lpc", .create = create_lpc },
   { .name = "screen", .create = create_screen },
   { .name = "input", .create = create_input },
+  { .name = "i8042", .create = create_i8042 },
   { .name = "disks", .create = create_disks },
   { .name = "rng", .create = create_rng },
   { .name = "console", .create = create_console },

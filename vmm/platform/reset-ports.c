@@ -40,7 +40,8 @@ struct ResetPorts
   uint8_t fast; /* atomic */
 };
 
-/* The keyboard controller's status reads as if there were none, which firmware understands; one that is silent it would try for long. */
+/* Without i8042.c, which is in front of it where there is one: a status that reads as if there were no keyboard controller, which a kernel
+ * understands; one that is silent it would try for long. */
 static uint64_t
 port_read (void *opaque, uint64_t offset, unsigned size)
 {

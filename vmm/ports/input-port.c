@@ -11,6 +11,9 @@ typedef struct InputListener
 {
   InputFunc func;
   void *opaque;
+  bool driven; /* atomic */
+  InputFunc fallback;
+  void *fallback_opaque;
   uint64_t down[KEY_WORDS];
 } InputListener;
 
@@ -40,6 +43,21 @@ input_port_set_listener (InputPort *port, InputKind kind, InputFunc func, void *
   g_return_if_fail (kind < INPUT_N_KINDS);
   port->listeners[kind].func = func;
   port->listeners[kind].opaque = opaque;
+}
+
+void
+input_port_set_driven (InputPort *port, InputKind kind, bool driven)
+{
+  g_return_if_fail (kind < INPUT_N_KINDS);
+  __atomic_store_n (&port->listeners[kind].driven, driven, __ATOMIC_RELAXED);
+}
+
+void
+input_port_set_fallback (InputPort *port, InputKind kind, InputFunc func, void *opaque)
+{
+  g_return_if_fail (kind < INPUT_N_KINDS);
+  port->listeners[kind].fallback = func;
+  port->listeners[kind].fallback_opaque = opaque;
 }
 
 void
@@ -79,6 +97,23 @@ take (InputListener *listener, const InputEvent *event)
   return true;
 }
 
+/* Changes group. */
+static void
+send_to_fallback (const InputListener *listener, InputEvent *group, unsigned n_group)
+{
+  unsigned n = n_group;
+
+  if (__atomic_load_n (&listener->driven, __ATOMIC_RELAXED))
+    {
+      n = 0;
+      for (unsigned i = 0; i < n_group; i++)
+        if (group[i].type == EV_KEY && group[i].value == 0)
+          group[n++] = group[i];
+    }
+  if (n > 0 && listener->fallback)
+    listener->fallback (listener->fallback_opaque, group, n);
+}
+
 void
 input_port_send (InputPort *port, InputKind kind, const InputEvent *events, unsigned n_events)
 {
@@ -92,6 +127,7 @@ input_port_send (InputPort *port, InputKind kind, const InputEvent *events, unsi
       group[n_group++] = events[i];
   if (n_group > 0 && listener->func)
     listener->func (listener->opaque, group, n_group);
+  send_to_fallback (listener, group, n_group);
 }
 
 void

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
 
@@ -37,6 +38,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (InputPort, input_port_free)
 
 /* For devices. One listener a kind; func NULL removes it. */
 void input_port_set_listener (InputPort *port, InputKind kind, InputFunc func, void *opaque);
+/* Any thread. Whether the guest drives the listener's device; at first it does not. The listener hears everything in any case. */
+void input_port_set_driven (InputPort *port, InputKind kind, bool driven);
+/* A device that every guest knows, for as long as the better one is not driven; then it hears only of keys and buttons that are let go,
+ * which may have been pressed before. */
+void input_port_set_fallback (InputPort *port, InputKind kind, InputFunc func, void *opaque);
 void input_port_set_leds (InputPort *port, uint32_t leds);
 
 /* For fronts. A key or button that is already in that state is left out, a code that cannot be is ignored. */

@@ -368,6 +368,7 @@ activate (void *opaque)
   VirtioInput *input = opaque;
 
   input->active = true;
+  input_port_set_driven (input->port, input->kind, true);
 }
 
 static void
@@ -376,6 +377,7 @@ reset (void *opaque)
   VirtioInput *input = opaque;
 
   input->active = false;
+  input_port_set_driven (input->port, input->kind, false);
   input->select = input->subsel = 0;
   input->n_pending = 0;
   input->lost = false;
