@@ -31,7 +31,7 @@ WRONG = {
     "--kernel": [""],
     "--initrd": [""],
     "--cmdline": ["x" * 2048],
-    "--disk": ["disk.raw", "file=a", "format=raw", "file=a,format=vmdk", "file=,format=raw", "file=a,format=raw,readonly=maybe",
+    "--disk": ["disk.raw", "file=a", "format=raw", "file=a,format=floppy", "file=a,format=qcow2,backing=b", "file=,format=raw", "file=a,format=raw,readonly=maybe",
                "file=a,format=raw,file=b", "file=a,format=raw,cache=none"],
     "--cdrom": [""],
     "--net": ["bridge", "", "none,forward=tcp:1:1", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1"],

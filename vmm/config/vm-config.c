@@ -23,8 +23,8 @@ static const char *const boot_words[] = {
 static_assert (G_N_ELEMENTS (boot_words) == VM_N_BOOTS, "a word for each kind of device");
 
 static const char *const disk_format_words[] = {
-  [VM_DISK_FORMAT_RAW] = "raw",
-  [VM_DISK_FORMAT_QCOW2] = "qcow2",
+  [VM_DISK_FORMAT_RAW] = "raw", [VM_DISK_FORMAT_QCOW2] = "qcow2", [VM_DISK_FORMAT_VMDK] = "vmdk",
+  [VM_DISK_FORMAT_VDI] = "vdi", [VM_DISK_FORMAT_VHDX] = "vhdx",
 };
 static_assert (G_N_ELEMENTS (disk_format_words) == VM_N_DISK_FORMATS, "a word for each format");
 
@@ -132,6 +132,8 @@ vm_config_copy (const VmConfig *config)
       vm_config_add_disk (copy, config->disks[i].file, config->disks[i].format,
                           config->disks[i].readonly);
       copy->disks[i].bus = config->disks[i].bus;
+      copy->disks[i].backing = g_strdup (config->disks[i].backing);
+      copy->disks[i].backing_format = config->disks[i].backing_format;
     }
   copy->forwards = g_memdup2 (config->forwards, sizeof *config->forwards * config->n_forwards);
   return copy;
@@ -143,7 +145,10 @@ vm_config_free (VmConfig *config)
   if (config == NULL)
     return;
   for (unsigned i = 0; i < config->n_disks; i++)
-    g_free (config->disks[i].file);
+    {
+      g_free (config->disks[i].file);
+      g_free (config->disks[i].backing);
+    }
   g_free (config->disks);
   g_free (config->forwards);
   g_free (config->name);
@@ -266,6 +271,11 @@ validate_disks (const VmConfig *config, GError **error)
       const VmDiskConfig *disk = &config->disks[i];
       if (disk->file == NULL || *disk->file == '\0')
         return refuse (error, "--disk: needs file=FILE");
+      if (disk->backing != NULL && disk->format != VM_DISK_FORMAT_QCOW2)
+        return refuse (error, "--disk %s: backing=FILE is for format=qcow2", disk->file);
+      if (disk->backing != NULL && disk->backing_format != VM_DISK_FORMAT_RAW &&
+          disk->backing_format != VM_DISK_FORMAT_QCOW2)
+        return refuse (error, "--disk %s: backing-format is raw or qcow2", disk->file);
       if (disk->bus != VM_DISK_BUS_AHCI)
         continue;
       ports++;
@@ -446,7 +456,7 @@ check_outputs (const VmConfig *config, GError **error)
 bool
 vm_config_check_files (const VmConfig *config, GError **error)
 {
-  uint64_t size = 0;
+  uint64_t size = 0, backing_size = 0;
 
   if (config->kernel != NULL && !check_regular ("--kernel", config->kernel, false, &size, error))
     return false;
@@ -456,6 +466,9 @@ vm_config_check_files (const VmConfig *config, GError **error)
     {
       const VmDiskConfig *disk = &config->disks[i];
       if (!check_regular ("--disk", disk->file, !disk->readonly, &size, error))
+        return false;
+      if (disk->backing != NULL &&
+          !check_regular ("--disk: backing", disk->backing, false, &backing_size, error))
         return false;
       if (disk->format == VM_DISK_FORMAT_RAW && !check_sectors ("--disk", disk->file, size, error))
         return false;

@@ -34,6 +34,9 @@ typedef enum
 {
   VM_DISK_FORMAT_RAW,
   VM_DISK_FORMAT_QCOW2,
+  VM_DISK_FORMAT_VMDK,
+  VM_DISK_FORMAT_VDI,
+  VM_DISK_FORMAT_VHDX,
   VM_N_DISK_FORMATS
 } VmDiskFormat;
 
@@ -104,6 +107,8 @@ typedef struct VmDiskConfig
   VmDiskFormat format; /* always said, never guessed */
   VmDiskBus bus;
   bool readonly;
+  char *backing; /* qcow2: the file that it may stand on; NULL: none */
+  VmDiskFormat backing_format;
 } VmDiskConfig;
 
 typedef struct VmForwardConfig
@@ -160,7 +165,7 @@ VmConfig *vm_config_copy (const VmConfig *config);
 void vm_config_free (VmConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmConfig, vm_config_free)
 
-/* On virtio; the caller may change the bus of the entry. */
+/* On virtio, without a backing file; the caller may change that in the entry, which owns the name. */
 void vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly);
 void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
                             uint16_t guest_port);

@@ -184,7 +184,9 @@ static bool
 set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   const char *file = NULL;
+  const char *backing = NULL;
   VmDiskFormat format = VM_N_DISK_FORMATS;
+  VmDiskFormat backing_format = VM_N_DISK_FORMATS;
   VmDiskBus bus = VM_N_DISK_BUSES;
   bool readonly = false;
 
@@ -198,17 +200,29 @@ set_disk (VmConfig *config, const VmOption *option, const OptionWords *words)
       else if (strcmp (word->key, "format") == 0 && format == VM_N_DISK_FORMATS &&
                parse_format (word->value, &format))
         continue;
+      else if (strcmp (word->key, "backing") == 0 && backing == NULL && *word->value != '\0')
+        backing = word->value;
+      else if (strcmp (word->key, "backing-format") == 0 && backing_format == VM_N_DISK_FORMATS &&
+               parse_format (word->value, &backing_format))
+        continue;
       else if (strcmp (word->key, "bus") == 0 && bus == VM_N_DISK_BUSES &&
                parse_bus (word->value, &bus))
         continue;
       else if (strcmp (word->key, "readonly") != 0 || !parse_switch (word->value, &readonly))
         return false;
     }
-  if (file == NULL || format == VM_N_DISK_FORMATS || config->n_disks == VM_DISKS_MAX)
+  if (file == NULL || format == VM_N_DISK_FORMATS ||
+      (backing == NULL) != (backing_format == VM_N_DISK_FORMATS) || config->n_disks == VM_DISKS_MAX)
     return false;
   vm_config_add_disk (config, file, format, readonly);
+  VmDiskConfig *disk = &config->disks[config->n_disks - 1];
   if (bus != VM_N_DISK_BUSES)
-    config->disks[config->n_disks - 1].bus = bus;
+    disk->bus = bus;
+  if (backing != NULL)
+    {
+      disk->backing = g_strdup (backing);
+      disk->backing_format = backing_format;
+    }
   return true;
 }
 
@@ -384,10 +398,12 @@ const VmOption vm_option_table[] = {
     .help = "its command line, as \"console=ttyS0\"",
   },
   [VM_OPTION_DISK] = {
-    .name = "disk", .argument = "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off]",
+    .name = "disk",
+    .argument = "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"
+                "[,backing=FILE,backing-format=raw|qcow2]",
     .repeats = true, .set = set_disk,
-    .allowed = "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off], at most "
-               G_STRINGIFY (VM_DISKS_MAX) " times",
+    .allowed = "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"
+               "[,backing=FILE,backing-format=raw|qcow2], at most " G_STRINGIFY (VM_DISKS_MAX) " times",
     .help = "a disk; repeat for more; the format is never guessed",
   },
   [VM_OPTION_CDROM] = {

@@ -60,6 +60,12 @@ get_blocks (void *opaque)
   return machine_get_blocks (opaque);
 }
 
+static const MachineBlockError *
+get_block_error (void *opaque)
+{
+  return machine_get_block_error (opaque);
+}
+
 static bool
 operate_cdrom (void *opaque, MachineCdrom operation, const char *file, bool force, GError **error)
 {
@@ -105,6 +111,7 @@ static const ControlTargetOps machine_ops = {
   .quit = quit,
   .add_spice_client = add_spice_client,
   .get_blocks = get_blocks,
+  .get_block_error = get_block_error,
   .operate_cdrom = operate_cdrom,
   .get_balloon = get_balloon,
   .set_balloon = set_balloon,

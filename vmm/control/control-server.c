@@ -262,6 +262,8 @@ describe (const ControlServer *server, MachineEvent event, MachineCause cause)
 {
   ControlBalloon balloon;
 
+  if (event == MACHINE_EVENT_BLOCK_IO_ERROR)
+    return qmp_message_block_io_error (server->target.ops->get_block_error (server->target.opaque));
   if (event != MACHINE_EVENT_BALLOON_CHANGE)
     return qmp_message_event (event, cause);
   server->target.ops->get_balloon (server->target.opaque, &balloon);

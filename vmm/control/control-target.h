@@ -31,6 +31,7 @@ typedef struct ControlTargetOps
   /* Takes fd also on failure. memfd: see machine_add_spice_client (). */
   bool (*add_spice_client) (void *opaque, int fd, bool skip_auth, bool memfd, GError **error);
   GArray *(*get_blocks) (void *opaque);
+  const MachineBlockError *(*get_block_error) (void *opaque);
   bool (*operate_cdrom) (void *opaque, MachineCdrom operation, const char *file, bool force,
                          GError **error);
   void (*get_balloon) (void *opaque, ControlBalloon *balloon);

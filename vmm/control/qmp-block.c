@@ -55,6 +55,7 @@ new_inserted (const MachineBlock *block)
 static JsonObject *
 new_block (const MachineBlock *block)
 {
+  const char *io_status = block->nospace ? "nospace" : block->failed ? "failed" : "ok";
   JsonObject *object = json_object_new ();
 
   json_object_set_string_member (object, "device", "");
@@ -62,7 +63,7 @@ new_block (const MachineBlock *block)
   json_object_set_string_member (object, "type", "unknown");
   json_object_set_boolean_member (object, "locked", block->locked);
   json_object_set_boolean_member (object, "removable", block->is_cdrom);
-  json_object_set_string_member (object, "io-status", "ok");
+  json_object_set_string_member (object, "io-status", io_status);
   if (block->is_cdrom)
     json_object_set_boolean_member (object, "tray_open", block->tray_open);
   if (block->file)

@@ -26,6 +26,7 @@ static const char *const event_names[] = {
   [MACHINE_EVENT_GUEST_PANICKED] = "GUEST_PANICKED",
   [MACHINE_EVENT_TRAY_OPENED] = "DEVICE_TRAY_MOVED",
   [MACHINE_EVENT_TRAY_CLOSED] = "DEVICE_TRAY_MOVED",
+  [MACHINE_EVENT_BLOCK_IO_ERROR] = "BLOCK_IO_ERROR",
   [MACHINE_EVENT_BALLOON_CHANGE] = "BALLOON_CHANGE",
 };
 static_assert (G_N_ELEMENTS (event_names) == MACHINE_N_EVENTS, "a name for each event");
@@ -166,4 +167,19 @@ qmp_message_balloon_change (uint64_t actual)
 
   json_object_set_int_member (data, "actual", (int64_t) actual);
   return new_event (MACHINE_EVENT_BALLOON_CHANGE, data);
+}
+
+char *
+qmp_message_block_io_error (const MachineBlockError *error)
+{
+  JsonObject *data = json_object_new ();
+  g_autofree char *reason = g_utf8_make_valid (error->reason, -1);
+
+  json_object_set_string_member (data, "device", "");
+  json_object_set_string_member (data, "node-name", error->id);
+  json_object_set_string_member (data, "operation", error->is_write ? "write" : "read");
+  json_object_set_string_member (data, "action", "stop");
+  json_object_set_boolean_member (data, "nospace", error->nospace);
+  json_object_set_string_member (data, "reason", reason);
+  return new_event (MACHINE_EVENT_BLOCK_IO_ERROR, data);
 }

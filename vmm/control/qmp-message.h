@@ -31,3 +31,4 @@ char *qmp_message_error (const GError *error, JsonNode *id);
 /* Stamped with the time now. */
 char *qmp_message_event (MachineEvent event, MachineCause cause);
 char *qmp_message_balloon_change (uint64_t actual);
+char *qmp_message_block_io_error (const MachineBlockError *error);

@@ -8,20 +8,9 @@
 
 #include "base/socket-path.h"
 #include "firmware/ovmf-files.h"
-#include "emulation/qcow2-header.h"
 #include "emulation/qemu-command-line.h"
 
 #define PROGRAM "qemu-system-x86_64"
-
-static bool
-check_disks (const VmConfig *config, GError **error)
-{
-  for (unsigned i = 0; i < config->n_disks; i++)
-    if (config->disks[i].format == VM_DISK_FORMAT_QCOW2 &&
-        !qcow2_header_check (config->disks[i].file, error))
-      return false;
-  return true;
-}
 
 static bool
 clear_sockets (const VmConfig *config, GError **error)
@@ -53,7 +42,7 @@ emulation_become (const VmConfig *config, const char *reason, GError **error)
                    reason ? reason : "", reason ? "; and " : "");
       return;
     }
-  if (!check_disks (config, error) || !clear_sockets (config, error) ||
+  if (!clear_sockets (config, error) ||
       (config->firmware == VM_FIRMWARE_UEFI && !find_firmware (config, &ovmf, error)))
     return;
   g_auto (GStrv) argv = qemu_command_line_new (config, program, &ovmf);

@@ -62,7 +62,7 @@ new_blockdev (const char *node_name, VmDiskFormat format, const char *file, bool
   json_object_set_boolean_member (node, "read-only", readonly);
   if (!readonly)
     json_object_set_string_member (node, "discard", "unmap");
-  if (format == VM_DISK_FORMAT_QCOW2)
+  if (format == VM_DISK_FORMAT_QCOW2 || format == VM_DISK_FORMAT_VMDK)
     json_object_set_null_member (node, "backing");
   json_object_set_object_member (node, "file", protocol);
   return node;
@@ -148,7 +148,14 @@ add_disks (GPtrArray *argv, const VmConfig *config)
     {
       const VmDiskConfig *disk = &config->disks[i];
       g_autofree char *name = g_strdup_printf ("disk%u", i);
-      add_json (argv, "-blockdev", new_blockdev (name, disk->format, disk->file, disk->readonly));
+      JsonObject *node = new_blockdev (name, disk->format, disk->file, disk->readonly);
+      if (disk->backing != NULL)
+        {
+          g_autofree char *below = g_strdup_printf ("disk%u-backing", i);
+          json_object_set_object_member (
+              node, "backing", new_blockdev (below, disk->backing_format, disk->backing, true));
+        }
+      add_json (argv, "-blockdev", node);
       const unsigned index = boot_index (config, VM_BOOT_DISK, i);
       if (disk->bus == VM_DISK_BUS_AHCI)
         addf (argv, "-device", "ide-hd,drive=%s,serial=%s,bus=ide.%u,bootindex=%u", name, name,

@@ -106,7 +106,15 @@ new_blockdev (const VmDiskConfig *disk)
   g_autoptr (JsonNode) json = json_node_new (JSON_NODE_OBJECT);
 
   json_object_set_string_member (node, "node-name", "disk");
-  if (disk->format == VM_DISK_FORMAT_QCOW2)
+  if (disk->backing)
+    {
+      JsonObject *backing =
+          new_node (vm_disk_format_to_string (disk->backing_format), disk->backing, true);
+      if (disk->backing_format == VM_DISK_FORMAT_QCOW2)
+        json_object_set_null_member (backing, "backing");
+      json_object_set_object_member (node, "backing", backing);
+    }
+  else if (disk->format == VM_DISK_FORMAT_QCOW2 || disk->format == VM_DISK_FORMAT_VMDK)
     json_object_set_null_member (node, "backing");
   json_node_take_object (json, node);
   return json_to_string (json, FALSE);

@@ -29,6 +29,8 @@ typedef struct BoardDevice
   void (*free) (void *device);
 } BoardDevice;
 
+typedef struct BoardDisk BoardDisk;
+
 struct Board
 {
   BoardConfig config;
@@ -54,9 +56,10 @@ struct Board
   ScanoutPort *scanout;
   InputPort *input;
   BootFramebuffer *boot_framebuffer;
-  Ahci *ahci;      /* or NULL */
-  unsigned n_sata; /* drives on it */
-  CdDrive *cdrom;  /* or NULL */
+  Ahci *ahci;                     /* or NULL */
+  unsigned n_sata;                /* drives on it */
+  CdDrive *cdrom;                 /* or NULL */
+  BoardDisk *disks[VM_DISKS_MAX]; /* on virtio; NULL: none of that number */
   VirtioBalloon *balloon;
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "acpi/acpi-tables.h"
+#include "machine/board-disk.h"
 #include "machine/board-private.h"
 #include "machine/device-table.h"
 #include "machine/machine-check.h"
@@ -37,7 +38,10 @@ create_memory (Board *board, GError **error)
 
   if (!machine_check_memory (size, error))
     return false;
-  board->memory = guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
+  board->memory =
+      board_disk_needs_shared_memory (board->config.vm)
+          ? guest_memory_new_shared (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error)
+          : guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
   if (!board->memory)
     {
       g_prefix_error (error, "--memory: ");
@@ -304,10 +308,19 @@ board_set_boot (Board *board, VmBoot first, bool menu, GError **error)
   return true;
 }
 
-void
-board_resume (Board *board)
+bool
+board_resume (Board *board, GError **error)
 {
+  if (!board_disk_resume_all (board, error))
+    return false;
   kvm_vm_resume (board->kvm);
+  return true;
+}
+
+uint64_t
+board_get_disk_size (const Board *board, unsigned index)
+{
+  return board_disk_get_size (board, index);
 }
 
 void

@@ -17,6 +17,15 @@
  */
 typedef struct Board Board;
 
+/* A disk cannot go on; its requests are kept. */
+typedef struct BoardDiskError
+{
+  unsigned index;
+  bool is_write;
+  bool nospace;       /* the host's file system is full */
+  const char *reason; /* one line */
+} BoardDiskError;
+
 typedef struct BoardConfig
 {
   const VmConfig *vm; /* borrowed for the board's life */
@@ -25,6 +34,8 @@ typedef struct BoardConfig
   void (*stopped) (void *opaque, bool crashed, const char *failure);
   /* See CdDriveConfig.tray_moved. */
   void (*tray_moved) (void *opaque, bool is_open);
+  /* The machine is to be paused; board_resume () makes the disk try again. Any thread. */
+  void (*disk_failed) (void *opaque, const BoardDiskError *error);
   void (*balloon_changed) (void *opaque); /* see virtio_balloon_new () */
   void *opaque;
 } BoardConfig;
@@ -41,7 +52,10 @@ bool board_power_on (Board *board, GError **error);
 /* Of UEFI firmware, from the next power-on on. */
 bool board_set_boot (Board *board, VmBoot first, bool menu, GError **error);
 
-void board_resume (Board *board);
+/* Error: a disk cannot go on; nothing runs then. */
+bool board_resume (Board *board, GError **error);
+/* Bytes that the guest sees of a disk; 0: as many as its file has. */
+uint64_t board_get_disk_size (const Board *board, unsigned index);
 void board_request_pause (Board *board); /* any thread */
 void board_pause (Board *board);
 void board_press_power_button (Board *board);

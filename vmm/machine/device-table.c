@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 
 #include "machine/board-private.h"
+#include "machine/board-disk.h"
 #include "machine/board-sata.h"
 #include "machine/memory-map.h"
 #include "pci/pci-host-bridge.h"
@@ -16,7 +17,6 @@
 #include "platform/rtc.h"
 #include "platform/serial.h"
 #include "virtio/virtio-balloon.h"
-#include "virtio/virtio-blk.h"
 #include "virtio/virtio-console.h"
 #include "virtio/virtio-gpu.h"
 #include "virtio/virtio-input.h"
@@ -154,10 +154,9 @@ create_lpc (Board *board, GError **error)
   return true;
 }
 
-/* Gives a virtio device its PCI function and a slot. The device itself is attached already. kind: a block device that the machine can start
- * from as that, or VM_BOOT_UNSAID. */
-static bool
-plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind, GError **error)
+bool
+device_table_plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind,
+                          GError **error)
 {
   VirtioPci *function = virtio_pci_new (device, error);
 
@@ -173,24 +172,6 @@ plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind, 
 }
 
 static bool
-create_disk (Board *board, VmBoot kind, const char *file, bool readonly, const char *serial,
-             GError **error)
-{
-  VirtioBlkConfig config = {
-    .file = file,
-    .readonly = readonly,
-    .serial = serial,
-    .n_queues = MIN (board->config.vm->cpus, VIRTIO_BLK_QUEUES_MAX),
-  };
-  VirtioBlk *blk = virtio_blk_new (&config, board->memory, NULL, error);
-
-  if (!blk)
-    return false;
-  ATTACH (board, "virtio-blk", blk, NULL, virtio_blk_free);
-  return plug_virtio (board, "virtio-blk function", virtio_blk_get_device (blk), kind, error);
-}
-
-static bool
 create_disks (Board *board, GError **error)
 {
   const VmConfig *vm = board->config.vm;
@@ -202,17 +183,8 @@ create_disks (Board *board, GError **error)
       const VmDiskConfig *disk = &vm->disks[i];
       g_autofree char *serial = g_strdup_printf ("disk%u", i);
 
-      if (vm->disks[i].format != VM_DISK_FORMAT_RAW)
-        {
-          g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-                       "--disk %s: on KVM only format=raw is supported yet; convert it with "
-                       "qemu-img, or use --accel tcg",
-                       vm->disks[i].file);
-          return false;
-        }
-      if (disk->bus == VM_DISK_BUS_AHCI
-              ? !board_sata_add_disk (board, disk, serial, error)
-              : !create_disk (board, VM_BOOT_DISK, disk->file, disk->readonly, serial, error))
+      if (disk->bus == VM_DISK_BUS_AHCI ? !board_sata_add_disk (board, disk, serial, error)
+                                        : !board_disk_add (board, i, error))
         {
           g_prefix_error (error, "--disk: ");
           return false;
@@ -232,8 +204,8 @@ create_rng (Board *board, GError **error)
   VirtioRng *rng = virtio_rng_new (board->memory);
 
   ATTACH (board, "virtio-rng", rng, NULL, virtio_rng_free);
-  return plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng), VM_BOOT_UNSAID,
-                      error);
+  return device_table_plug_virtio (board, "virtio-rng function", virtio_rng_get_device (rng),
+                                   VM_BOOT_UNSAID, error);
 }
 
 static bool
@@ -247,8 +219,8 @@ create_console (Board *board, GError **error)
     return true;
   VirtioConsole *console = virtio_console_new (board->memory, port);
   ATTACH (board, "virtio-console", console, NULL, virtio_console_free);
-  return plug_virtio (board, "virtio-console function", virtio_console_get_device (console),
-                      VM_BOOT_UNSAID, error);
+  return device_table_plug_virtio (board, "virtio-console function",
+                                   virtio_console_get_device (console), VM_BOOT_UNSAID, error);
 }
 
 static bool
@@ -257,8 +229,9 @@ create_balloon (Board *board, GError **error)
   board->balloon =
       virtio_balloon_new (board->memory, board->config.balloon_changed, board->config.opaque);
   ATTACH (board, "virtio-balloon", board->balloon, NULL, virtio_balloon_free);
-  return plug_virtio (board, "virtio-balloon function", virtio_balloon_get_device (board->balloon),
-                      VM_BOOT_UNSAID, error);
+  return device_table_plug_virtio (board, "virtio-balloon function",
+                                   virtio_balloon_get_device (board->balloon), VM_BOOT_UNSAID,
+                                   error);
 }
 
 /* --- screen and input --- */
@@ -313,7 +286,8 @@ create_input_device (Board *board, InputKind kind, const char *name, GError **er
   VirtioInput *input = virtio_input_new (board->memory, board->input, kind);
 
   ATTACH (board, name, input, NULL, virtio_input_free);
-  return plug_virtio (board, name, virtio_input_get_device (input), VM_BOOT_UNSAID, error);
+  return device_table_plug_virtio (board, name, virtio_input_get_device (input), VM_BOOT_UNSAID,
+                                   error);
 }
 
 static bool

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "machine/board.h"
+#include "virtio/virtio-device.h"
 
 /* Every device that a machine may have: one explicit line each in device-table.c, in the order in which they are
  * made (and reset); they are freed in the reverse one. */
@@ -15,3 +16,8 @@ typedef struct DeviceType
 } DeviceType;
 
 const DeviceType *device_table_get (unsigned *n_types);
+
+/* Gives a virtio device its PCI function and a slot. The device itself is attached already. kind: a block device that the machine can start
+ * from as that, or VM_BOOT_UNSAID. */
+bool device_table_plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind,
+                               GError **error);

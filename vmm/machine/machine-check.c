@@ -3,6 +3,7 @@
 #include <gio/gio.h>
 #include <unistd.h>
 
+#include "block/image-header.h"
 #include "firmware/linux-boot.h"
 #include "machine/memory-map.h"
 
@@ -29,6 +30,9 @@ machine_check (const VmConfig *config, GError **error)
 
   if (!machine_check_memory (config->memory_bytes, error))
     return false;
+  for (unsigned i = 0; i < config->n_disks; i++)
+    if (!image_header_check (&config->disks[i], error))
+      return false;
   if (config->firmware != VM_FIRMWARE_LINUX)
     return true;
   boot = linux_boot_new (config->kernel, config->initrd, config->cmdline, error);

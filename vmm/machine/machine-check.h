@@ -6,8 +6,8 @@
 
 #include "config/vm-config.h"
 
-/* What can be said against a machine before anything of it is made, on KVM and emulated alike: the host has not the memory, the
- * kernel is no kernel that we start, kernel and initrd do not fit into the memory. Errors are one line that names the option,
+/* What can be said against a machine before anything of it is made, on KVM and emulated alike: the host has not the memory, a
+ * disk's image names files that it may not, the kernel is no kernel that we start, kernel and initrd do not fit into the memory. Errors are one line that names the option,
  * what is wrong and what is needed. Files may change later: whoever loads them checks again. */
 bool machine_check (const VmConfig *config, GError **error);
 

@@ -7,6 +7,7 @@ static const char *const state_words[] = {
   [MACHINE_STATE_PRELAUNCH] = "prelaunch",
   [MACHINE_STATE_RUNNING] = "running",
   [MACHINE_STATE_PAUSED] = "paused",
+  [MACHINE_STATE_IO_ERROR] = "io-error",
   [MACHINE_STATE_SHUTDOWN] = "shutdown",
   [MACHINE_STATE_INTERNAL_ERROR] = "internal-error",
   [MACHINE_STATE_GUEST_PANICKED] = "guest-panicked",

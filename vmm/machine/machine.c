@@ -24,6 +24,7 @@ typedef enum
   WANT_PANICKED = 1 << 2,
   WANT_POWER_OFF = 1 << 3,
   WANT_RESET = 1 << 4,
+  WANT_IO_ERROR = 1 << 5,
 } Want;
 
 enum
@@ -50,15 +51,36 @@ struct Machine
   bool over;
   int exit_status;
   char *failure;
-  GArray *listeners; /* Listener */
+  GArray *listeners;                    /* Listener */
+  const MachineBlockError *block_error; /* that is being told */
 
   GMutex lock;
   unsigned wanted;                 /* Want; guarded by lock, as the rest */
   bool tray_moves[TRAY_MOVES_MAX]; /* that were not told yet: is it open? */
   unsigned n_tray_moves;
-  char *stopped; /* why a vCPU stopped */
+  char *stopped;          /* why a vCPU stopped */
+  GArray *disk_errors;    /* MachineBlockError that were not told yet */
+  unsigned failed_disks;  /* one bit each, from the error to the next cont */
+  unsigned nospace_disks; /* of these, for want of room */
   GSource *wake;
 };
+
+static void
+clear_disk_error (gpointer data)
+{
+  MachineBlockError *error = data;
+
+  g_free (error->reason);
+}
+
+static GArray *
+new_disk_errors (void)
+{
+  GArray *errors = g_array_new (FALSE, FALSE, sizeof (MachineBlockError));
+
+  g_array_set_clear_func (errors, clear_disk_error);
+  return errors;
+}
 
 static void
 emit (Machine *machine, MachineEvent event, MachineCause cause)
@@ -133,6 +155,35 @@ machine_get_failure (const Machine *machine)
 
 /* --- wishes from vCPU threads --- */
 
+/* What the disks did not tell yet; one for each at most. */
+static void
+tell_disk_errors (Machine *machine)
+{
+  g_mutex_lock (&machine->lock);
+  g_autoptr (GArray) errors = g_steal_pointer (&machine->disk_errors);
+  machine->disk_errors = new_disk_errors ();
+  g_mutex_unlock (&machine->lock);
+  for (unsigned i = 0; i < errors->len; i++)
+    {
+      machine->block_error = &g_array_index (errors, MachineBlockError, i);
+      emit (machine, MACHINE_EVENT_BLOCK_IO_ERROR, MACHINE_CAUSE_NONE);
+    }
+  machine->block_error = NULL;
+}
+
+/* As QEMU does it: first the errors, then STOP. */
+static void
+stop_for_disks (Machine *machine)
+{
+  const bool was_running = machine->state == MACHINE_STATE_RUNNING;
+
+  if (was_running || machine->state == MACHINE_STATE_PAUSED)
+    machine->state = MACHINE_STATE_IO_ERROR;
+  tell_disk_errors (machine);
+  if (was_running)
+    emit (machine, MACHINE_EVENT_STOP, MACHINE_CAUSE_NONE);
+}
+
 static void
 handle_wish (Machine *machine, unsigned wanted, const char *stopped)
 {
@@ -153,6 +204,8 @@ handle_wish (Machine *machine, unsigned wanted, const char *stopped)
     end (machine, MACHINE_STATE_SHUTDOWN, MACHINE_CAUSE_GUEST_SHUTDOWN, EXIT_OK, NULL);
   else if (wanted & WANT_RESET)
     machine_reset (machine, MACHINE_CAUSE_GUEST_RESET);
+  else if (wanted & WANT_IO_ERROR)
+    stop_for_disks (machine);
 }
 
 static void
@@ -255,12 +308,39 @@ on_stopped (void *opaque, bool crashed, const char *failure)
   want (opaque, crashed ? WANT_CRASHED : WANT_STOPPED_BY_HOST, failure);
 }
 
+/* Any thread. Of one disk's errors the first counts: what follows is of the same making. */
+static void
+on_disk_failed (void *opaque, const BoardDiskError *error)
+{
+  Machine *machine = opaque;
+  MachineBlockError entry = { .is_write = error->is_write, .nospace = error->nospace };
+  bool is_told = false;
+
+  g_snprintf (entry.id, sizeof entry.id, "disk%u", error->index);
+  g_mutex_lock (&machine->lock);
+  for (unsigned i = 0; i < machine->disk_errors->len; i++)
+    is_told |=
+        strcmp (g_array_index (machine->disk_errors, MachineBlockError, i).id, entry.id) == 0;
+  if (!is_told)
+    {
+      entry.reason = g_strdup (error->reason);
+      g_array_append_val (machine->disk_errors, entry);
+    }
+  machine->failed_disks |= 1u << error->index;
+  if (error->nospace)
+    machine->nospace_disks |= 1u << error->index;
+  g_mutex_unlock (&machine->lock);
+  want (machine, WANT_IO_ERROR, NULL);
+}
+
 /* What vCPUs asked of a machine that is now being set back is of the past. The vCPUs are parked. */
 static void
 forget_wishes (Machine *machine)
 {
   g_mutex_lock (&machine->lock);
   machine->wanted = 0;
+  machine->failed_disks = machine->nospace_disks = 0;
+  g_array_set_size (machine->disk_errors, 0);
   g_clear_pointer (&machine->stopped, g_free);
   g_mutex_unlock (&machine->lock);
 }
@@ -274,12 +354,14 @@ machine_new (const VmConfig *config, GError **error)
 
   machine->config = vm_config_copy (config);
   machine->listeners = g_array_new (FALSE, FALSE, sizeof (Listener));
+  machine->disk_errors = new_disk_errors ();
   g_mutex_init (&machine->lock);
   BoardConfig board_config = {
     .vm = machine->config,
     .sink = { .request = on_platform_request, .opaque = machine },
     .stopped = on_stopped,
     .tray_moved = on_tray_moved,
+    .disk_failed = on_disk_failed,
     .balloon_changed = on_balloon_changed,
     .opaque = machine,
   };
@@ -305,6 +387,7 @@ machine_free (Machine *machine)
     g_source_destroy (machine->wake);
   g_clear_pointer (&machine->wake, g_source_unref);
   g_array_unref (machine->listeners);
+  g_array_unref (machine->disk_errors);
   g_free (machine->stopped);
   g_free (machine->failure);
   vm_config_free (machine->config);
@@ -353,8 +436,13 @@ machine_cont (Machine *machine, GError **error)
     }
   if (machine->state == MACHINE_STATE_RUNNING)
     return true;
+  /* A disk that fails again is noted from here on. */
+  g_mutex_lock (&machine->lock);
+  machine->failed_disks = machine->nospace_disks = 0;
+  g_mutex_unlock (&machine->lock);
+  if (!board_resume (machine->board, error))
+    return false;
   machine->state = MACHINE_STATE_RUNNING;
-  board_resume (machine->board);
   if (!first)
     emit (machine, MACHINE_EVENT_RESUME, MACHINE_CAUSE_NONE);
   return true;
@@ -376,8 +464,10 @@ machine_reset (Machine *machine, MachineCause cause)
       return;
     }
   emit (machine, MACHINE_EVENT_RESET, cause);
-  if (machine->state == MACHINE_STATE_RUNNING)
-    board_resume (machine->board);
+  if (machine->state != MACHINE_STATE_RUNNING || board_resume (machine->board, &error))
+    return;
+  g_printerr ("alcove-vmm: %s\n", error->message);
+  stop_for_disks (machine);
 }
 
 bool
@@ -413,10 +503,29 @@ machine_screendump (Machine *machine, const char *path, GError **error)
   return false;
 }
 
+const MachineBlockError *
+machine_get_block_error (const Machine *machine)
+{
+  return machine->block_error;
+}
+
 GArray *
 machine_get_blocks (Machine *machine)
 {
-  return machine_block_list (machine->config, board_get_cdrom (machine->board));
+  GArray *blocks = machine_block_list (machine->config, board_get_cdrom (machine->board));
+
+  g_mutex_lock (&machine->lock);
+  for (unsigned i = 0; i < machine->config->n_disks; i++)
+    {
+      MachineBlock *block = &g_array_index (blocks, MachineBlock, i);
+      const uint64_t size = board_get_disk_size (machine->board, i);
+
+      block->size = size > 0 ? size : block->size;
+      block->failed = machine->failed_disks >> i & 1;
+      block->nospace = machine->nospace_disks >> i & 1;
+    }
+  g_mutex_unlock (&machine->lock);
+  return blocks;
 }
 
 bool

@@ -19,6 +19,7 @@ typedef enum
   MACHINE_STATE_PRELAUNCH,
   MACHINE_STATE_RUNNING,
   MACHINE_STATE_PAUSED,
+  MACHINE_STATE_IO_ERROR, /* paused by a disk that cannot go on */
   MACHINE_STATE_SHUTDOWN,
   MACHINE_STATE_INTERNAL_ERROR,
   MACHINE_STATE_GUEST_PANICKED,
@@ -35,6 +36,7 @@ typedef enum
   MACHINE_EVENT_GUEST_PANICKED,
   MACHINE_EVENT_TRAY_OPENED, /* of the CD-ROM drive, by the guest or by machine_operate_cdrom () */
   MACHINE_EVENT_TRAY_CLOSED,
+  MACHINE_EVENT_BLOCK_IO_ERROR, /* machine_get_block_error () says which; MACHINE_EVENT_STOP follows */
   MACHINE_EVENT_BALLOON_CHANGE, /* virtio_balloon_get_actual () is another; at most once a second */
   MACHINE_N_EVENTS
 } MachineEvent;
@@ -78,7 +80,7 @@ bool machine_get_exit_status (const Machine *machine, int *exit_status);
 const char *machine_get_failure (const Machine *machine);
 
 /* Pausing a paused machine and running a running one do nothing. Both have taken effect on return. Cannot be
- * continued: internal error, shut down (error says so). */
+ * continued: internal error, shut down, a disk that still cannot go on (error says so). */
 void machine_pause (Machine *machine);
 bool machine_cont (Machine *machine, GError **error);
 void machine_reset (Machine *machine, MachineCause cause);
@@ -96,6 +98,18 @@ bool machine_add_spice_client (Machine *machine, int fd, bool skip_auth, bool me
 /* Writes what the screen shows now as a PNG (8 bits, RGB); written beside path, then renamed. Error: see the message. */
 bool machine_screendump (Machine *machine, const char *path, GError **error);
 
+/* What made the machine pause: the request is kept, and machine_cont () makes it again. */
+typedef struct MachineBlockError
+{
+  char id[16]; /* "disk0" */
+  bool is_write;
+  bool nospace; /* the host's file system is full */
+  char *reason; /* one line */
+} MachineBlockError;
+
+/* The one that MACHINE_EVENT_BLOCK_IO_ERROR is being emitted for; only in its listeners. Borrowed. */
+const MachineBlockError *machine_get_block_error (const Machine *machine);
+
 /* A drive of the machine. */
 typedef struct MachineBlock
 {
@@ -106,7 +120,9 @@ typedef struct MachineBlock
   uint64_t size; /* bytes */
   bool is_cdrom;
   bool tray_open;
-  bool locked; /* the guest prevents the removal */
+  bool locked;  /* the guest prevents the removal */
+  bool failed;  /* it cannot go on: why the machine is paused */
+  bool nospace; /* because the host's file system is full */
 } MachineBlock;
 
 /* MachineBlocks, freed with the array. */

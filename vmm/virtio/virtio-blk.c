@@ -19,6 +19,8 @@
  * are pushed as they come and the guest is interrupted once a batch. Both run on the disk's context with the device's lock held, which
  * guards the image as well. All queues share the ring, because they share the thread.
  *
+ * A request for which the host has no room is kept as it is, and its owner told, who pauses the machine; virtio_blk_resume () goes on with it.
+ *
  * A request keeps its element, and so its pointers into guest memory, until it is done. reset () and virtio_blk_free () wait for all
  * of them. There are never more than the queues hold (virtqueue.c).
  */
@@ -39,7 +41,7 @@ struct BlkRequest
   VirtqueueElement element;
   uint8_t *status;  /* guest memory */
   uint32_t written; /* bytes besides the status when all goes well */
-  BlkRequest *next; /* in VirtioBlk.spare */
+  BlkRequest *next; /* in VirtioBlk.spare or .kept */
 };
 
 struct VirtioBlk
@@ -51,11 +53,15 @@ struct VirtioBlk
   BlockRaw *raw;
   uint64_t sectors;
   bool readonly;
+  void (*no_room) (void *opaque, int code);
+  void *opaque;
   char serial[VIRTIO_BLK_SERIAL_MAX];
   struct virtio_blk_config config; /* little-endian */
 
   /* Guarded by the device's lock. */
   BlkRequest *spare;
+  BlkRequest *kept; /* a list in the order of failure; kept_tail: where to append */
+  BlkRequest **kept_tail;
   uint32_t
       unsignalled; /* queues with requests pushed since the last interrupt check: one bit each */
 };
@@ -85,9 +91,29 @@ request_finish (BlkRequest *request, uint8_t status)
 }
 
 static void
+request_keep (BlkRequest *request)
+{
+  VirtioBlk *blk = request->blk;
+
+  request->next = NULL;
+  *blk->kept_tail = request;
+  blk->kept_tail = &request->next;
+}
+
+static void
 on_done (BlockRequest *io, int error)
 {
-  request_finish ((BlkRequest *) io, error == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+  BlkRequest *request = (BlkRequest *) io;
+  VirtioBlk *blk = request->blk;
+
+  if ((error == ENOSPC || error == EDQUOT) && blk->no_room &&
+      virtio_device_get_queue (blk->device, request->queue))
+    {
+      request_keep (request);
+      blk->no_room (blk->opaque, error);
+      return;
+    }
+  request_finish (request, error == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
 }
 
 static BlkRequest *
@@ -298,12 +324,42 @@ on_completions (gint fd, GIOCondition condition, gpointer opaque)
   return G_SOURCE_CONTINUE;
 }
 
+/* The list is taken off first: what is submitted may fail again. */
+static BlkRequest *
+take_kept (VirtioBlk *blk)
+{
+  BlkRequest *kept = blk->kept;
+
+  blk->kept = NULL;
+  blk->kept_tail = &blk->kept;
+  return kept;
+}
+
+void
+virtio_blk_resume (VirtioBlk *blk)
+{
+  virtio_device_lock (blk->device);
+  for (BlkRequest *request = take_kept (blk), *next; request; request = next)
+    {
+      next = request->next;
+      block_raw_submit (blk->raw, &request->io);
+    }
+  block_raw_kick (blk->raw);
+  signal_queues (blk);
+  virtio_device_unlock (blk->device);
+}
+
 static void
 reset (void *opaque)
 {
   VirtioBlk *blk = opaque;
 
   block_raw_drain (blk->raw);
+  for (BlkRequest *request = take_kept (blk), *next; request; request = next)
+    {
+      next = request->next;
+      request_release (request);
+    }
   blk->unsignalled = 0;
   blk->config.wce = 1;
 }
@@ -406,6 +462,9 @@ virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainC
   VirtioBlk *blk = g_new0 (VirtioBlk, 1);
   blk->sectors = image.size / BLOCK_SECTOR_SIZE;
   blk->readonly = config->readonly;
+  blk->no_room = config->no_room;
+  blk->opaque = config->opaque;
+  blk->kept_tail = &blk->kept;
   if (config->serial)
     memcpy (blk->serial, config->serial, strnlen (config->serial, sizeof blk->serial));
   init_config (blk, config->n_queues, image.alignment);

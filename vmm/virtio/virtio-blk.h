@@ -16,6 +16,11 @@ typedef struct VirtioBlkConfig
   bool readonly;
   const char *serial; /* at most VIRTIO_BLK_SERIAL_MAX bytes count; NULL: none */
   unsigned n_queues;  /* 1..VIRTIO_BLK_QUEUES_MAX; one a vCPU is best */
+
+  /* The host has no room for what the guest writes (ENOSPC, EDQUOT): the request is kept until virtio_blk_resume (). Any thread,
+   * device's lock held: may not call anything here. NULL: the guest is told instead, which takes it for a broken disk. */
+  void (*no_room) (void *opaque, int code);
+  void *opaque;
 } VirtioBlkConfig;
 
 /* Opens and locks the file. context: where the disk works; NULL: in a thread of its own. Errors: block/block-image.h. */
@@ -24,6 +29,9 @@ VirtioBlk *virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *mem
 /* Waits for what is in flight. */
 void virtio_blk_free (VirtioBlk *blk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VirtioBlk, virtio_blk_free)
+
+/* Makes the requests again that were kept. */
+void virtio_blk_resume (VirtioBlk *blk);
 
 /* Borrowed. */
 VirtioDevice *virtio_blk_get_device (VirtioBlk *blk);

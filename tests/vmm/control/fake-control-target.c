@@ -172,6 +172,17 @@ screendump (void *opaque, const char *path, GError **error)
   return outcome (fake, error);
 }
 
+static const MachineBlockError *
+get_block_error (void *opaque)
+{
+  static char reason[] = "No space left on device";
+  static const MachineBlockError block_error = {
+    .id = "disk0", .is_write = true, .nospace = true, .reason = reason
+  };
+
+  return &block_error;
+}
+
 static const ControlTargetOps fake_ops = {
   .get_name = get_name,
   .get_state = get_state,
@@ -183,6 +194,7 @@ static const ControlTargetOps fake_ops = {
   .quit = quit,
   .add_spice_client = add_spice_client,
   .get_blocks = get_blocks,
+  .get_block_error = get_block_error,
   .operate_cdrom = operate_cdrom,
   .get_balloon = get_balloon,
   .set_balloon = set_balloon,

@@ -73,9 +73,11 @@ test_what_only_qemu_has (void)
   vm_config_add_disk (config, "a", VM_DISK_FORMAT_RAW, false);
   assert_choice (config, usable, "kvm");
   vm_config_add_disk (config, "b", VM_DISK_FORMAT_QCOW2, false);
+  assert_choice (config, usable, "kvm");
+  config->disks[1].bus = VM_DISK_BUS_AHCI;
   assert_choice (config, usable,
-                 "tcg: --disk with format=qcow2 is not in this version on KVM: leave it out to run "
-                 "on KVM");
+                 "tcg: --disk with bus=ahci and a format that is not raw is not in this version on "
+                 "KVM: leave it out to run on KVM");
   config->net = VM_NET_USER;
   config->accel = VM_ACCEL_KVM;
   assert_choice (config, usable,

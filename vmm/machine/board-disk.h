@@ -1,0 +1,14 @@
+#pragma once
+
+#include "machine/board-private.h"
+
+/* The disks on virtio: raw ones are this process's own, the others a storage daemon's. */
+
+/* Makes disk number index of the config, attaches it and gives it a PCI function. */
+bool board_disk_add (Board *board, unsigned index, GError **error);
+/* Whether helper processes have to map the guest's RAM. */
+bool board_disk_needs_shared_memory (const VmConfig *vm);
+/* The vCPUs stand still: requests that failed for want of room are made again, daemons that ended are started again. */
+bool board_disk_resume_all (Board *board, GError **error);
+/* Bytes that the guest sees; 0: not a disk of these. */
+uint64_t board_disk_get_size (const Board *board, unsigned index);
