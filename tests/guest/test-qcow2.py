@@ -38,10 +38,10 @@ def check_image(checks, what, path):
     checks.check(f"qemu-img check: {what}", checked.returncode == 0, checked.stdout + checked.stderr)
 
 
-def daemon_of(guest):
-    """The process id of the VMM's storage daemon."""
+def daemon_of(guest, image):
+    """The process id of the VMM's storage daemon for an image."""
     children = pathlib.Path(f"/proc/{guest.process.pid}/task/{guest.process.pid}/children").read_text().split()
-    found = [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("qemu-storage")]
+    found = [int(pid) for pid in children if f'"{image}"' in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
     if len(found) != 1:
         raise GuestError(f"not one storage daemon but {found}")
     return found[0]
@@ -79,13 +79,13 @@ def check_discard(checks, guest, image):
     checks.check("a deleted file gives the host its room back", before - after >= 20 * 2048, f"{before} -> {after} blocks")
 
 
-def check_death(checks, guest, qmp):
+def check_death(checks, guest, qmp, image):
     """The daemon is killed while the guest writes; `cont` starts another, and the guest sees nothing but a pause."""
     guest.send("(for i in 1 2 3 4; do dd if=/tmp/data of=/dev/vda bs=4k seek=$((8192 + i * 1024)) conv=notrunc,fsync 2>/dev/null; done; "
                "echo WRITERS-$?-DONE) & true\n")
     guest.expect("@0@\n")
     time.sleep(0.3)
-    first = daemon_of(guest)
+    first = daemon_of(guest, image)
     os.kill(first, signal.SIGKILL)
     error = qmp.wait_event("BLOCK_IO_ERROR")["data"]
     checks.check("its death is an I/O error of that disk", error["node-name"] == "disk0" and error["action"] == "stop" and not error["nospace"], error)
@@ -95,7 +95,7 @@ def check_death(checks, guest, qmp):
     checks.check("nothing of it is left", is_gone(first))
     qmp.run("cont")
     qmp.wait_event("RESUME")
-    checks.check("cont starts another", daemon_of(guest) != first)
+    checks.check("cont starts another", daemon_of(guest, image) != first)
     guest.expect("WRITERS-0-DONE")
     checks.equal("which finished what the guest had begun", guest.shell("sync; for i in 1 2 3 4; do dd if=/dev/vda bs=4k skip=$((8192 + i * 1024)) count=1024 2>/dev/null "
                                                                       "| cmp - /tmp/data || echo differs; done"), "")
@@ -114,7 +114,7 @@ def test_qcow2(checks, options):
         qmp = guest.connect()
         guest.wait_ready()
         check_reads_and_writes(checks, guest, base)
-        check_death(checks, guest, qmp)
+        check_death(checks, guest, qmp, image)
         qmp.run("quit")
         checks.equal("quit ends with 0", guest.wait_end(), 0)
     for path in (image, empty):

@@ -106,7 +106,9 @@ test_sizes (void)
 
 #define MEMORY    "64M to 256G in whole MiB; the suffixes are K, M and G"
 #define BOOT      "disk, cdrom or network, menu=on or menu=off, or both"
-#define DISK      "file=FILE,format=raw|qcow2[,bus=virtio|ahci][,readonly=on|off], at most 16 times"
+#define DISK                                                                                       \
+  "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"                   \
+  "[,backing=FILE,backing-format=raw|qcow2], at most 16 times"
 #define AHCI_DISK "|--disk|file=a,format=raw,bus=ahci"
 #define NET                                                                                        \
   "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at most 64 "  \

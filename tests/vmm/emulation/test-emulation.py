@@ -288,7 +288,7 @@ class EmulationTest(unittest.TestCase):
     def test_bad_disks(self):
         odd, qcow2 = self.folder / "odd", self.folder / "backed.qcow2"
         odd.write_bytes(bytes(1000))
-        qcow2.write_bytes(struct.pack(">4sIQ", b"QFI\xfb", 3, 104).ljust(512, b"\0"))
+        qcow2.write_bytes(struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 104, 4, 16, 1 << 20).ljust(512, b"\0"))
         cases = [
             (f"file={self.folder}/none,format=raw", "No such file"), (f"file={self.folder},format=raw", "not a regular file"),
             (f"file={odd},format=raw", "not a multiple of 512"), (f"file={odd},format=qcow2", "not a qcow2 image"),
