@@ -104,8 +104,8 @@ test_sizes (void)
     }
 }
 
-#define MEMORY    "64M to 256G in whole MiB; the suffixes are K, M and G"
-#define BOOT      "disk, cdrom or network, menu=on or menu=off, or both"
+#define MEMORY "64M to 256G in whole MiB; the suffixes are K, M and G"
+#define BOOT   "disk, cdrom or network, menu=on or menu=off, or both"
 #define DISK                                                                                       \
   "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"                   \
   "[,backing=FILE,backing-format=raw|qcow2], at most 16 times"
