@@ -180,7 +180,7 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the SPICE server does not start");
       return NULL;
     }
-  front->input = spice_input_new (front->server, input);
+  front->input = spice_input_new (front->server, input, scanout);
   front->agent.base.sif = &agent_interface.base;
   front->agent.subtype = "vdagent";
   spice_server_add_interface (front->server, &front->agent.base);

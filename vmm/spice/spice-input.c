@@ -1,4 +1,4 @@
-/* SPICE names pixels, the guest's tablet 0..INPUT_ABS_MAX: the logical size in between comes from the server. A client in server mouse
+/* SPICE names pixels of the screen, the guest's tablet 0..INPUT_ABS_MAX: in between is the size of what is shown. A client in server mouse
  * mode (one that cannot send positions) moves a pointer that is kept here. */
 #include "spice/spice-input.h"
 
@@ -26,9 +26,9 @@ struct SpiceInput
   SpiceMouseInstance mouse;
   SpiceTabletInstance tablet;
   InputPort *port;
+  ScanoutPort *scanout;
   XtKeymap keymap;
-  int width, height; /* logical, pixels */
-  int x, y;
+  int x, y;      /* pixels */
   uint32_t leds; /* as SPICE has them */
 };
 
@@ -70,6 +70,16 @@ add_buttons (InputEvent *events, uint32_t state)
   return G_N_ELEMENTS (buttons);
 }
 
+/* At least 1. */
+static void
+get_size (const SpiceInput *input, int *width, int *height)
+{
+  const ScanoutSurface *surface = scanout_port_get_surface (input->scanout);
+
+  *width = surface ? (int) scanout_surface_get_width (surface) : 1;
+  *height = surface ? (int) scanout_surface_get_height (surface) : 1;
+}
+
 static int32_t
 scale (int position, int size)
 {
@@ -81,9 +91,11 @@ scale (int position, int size)
 static void
 send_position (SpiceInput *input, uint32_t state)
 {
+  int width, height;
+  get_size (input, &width, &height);
   InputEvent events[2 + G_N_ELEMENTS (buttons)] = {
-    { EV_ABS, ABS_X, scale (input->x, input->width) },
-    { EV_ABS, ABS_Y, scale (input->y, input->height) },
+    { EV_ABS, ABS_X, scale (input->x, width) },
+    { EV_ABS, ABS_Y, scale (input->y, height) },
   };
   unsigned n_events = 2 + add_buttons (events + 2, state);
 
@@ -114,10 +126,7 @@ send_buttons (SpiceInput *input, uint32_t state)
 static void
 tablet_set_logical_size (SpiceTabletInstance *instance, int width, int height)
 {
-  SpiceInput *input = SPICE_CONTAINEROF (instance, SpiceInput, tablet);
-
-  input->width = MAX (width, 1);
-  input->height = MAX (height, 1);
+  /* The primary surface's, which may be gone. */
 }
 
 static void
@@ -146,9 +155,11 @@ static void
 mouse_motion (SpiceMouseInstance *instance, int dx, int dy, int dz, uint32_t state)
 {
   SpiceInput *input = SPICE_CONTAINEROF (instance, SpiceInput, mouse);
+  int width, height;
 
-  input->x = CLAMP ((int64_t) input->x + dx, 0, input->width - 1);
-  input->y = CLAMP ((int64_t) input->y + dy, 0, input->height - 1);
+  get_size (input, &width, &height);
+  input->x = CLAMP ((int64_t) input->x + dx, 0, width - 1);
+  input->y = CLAMP ((int64_t) input->y + dy, 0, height - 1);
   if (dz != 0)
     send_wheel (input, CLAMP (dz, -100, 100), state);
   send_position (input, state);
@@ -184,12 +195,12 @@ static const SpiceTabletInterface tablet_interface = {
 };
 
 SpiceInput *
-spice_input_new (SpiceServer *server, InputPort *port)
+spice_input_new (SpiceServer *server, InputPort *port, ScanoutPort *scanout)
 {
   SpiceInput *input = g_new0 (SpiceInput, 1);
 
   input->port = port;
-  input->width = input->height = 1;
+  input->scanout = scanout;
   input->keyboard.base.sif = &keyboard_interface.base;
   input->mouse.base.sif = &mouse_interface.base;
   input->tablet.base.sif = &tablet_interface.base;

@@ -1,3 +1,7 @@
+/* The server's timers and watches on the default main context. Not locked: what is watched here belongs to the main thread, and a server
+ * that reaches it from its worker (which some of its calls make it do) loses messages. That is said, as nothing else would show it. */
+#define G_LOG_DOMAIN "vmm-spice"
+
 #include "spice/spice-loop.h"
 
 #include <glib.h>
@@ -15,6 +19,7 @@ struct SpiceWatch
   SpiceWatchFunc func;
   void *opaque;
   int fd;
+  GThread *owner;
   GSource *source;
 };
 
@@ -90,6 +95,8 @@ watch_update_mask (SpiceWatch *watch, int event_mask)
 {
   GIOCondition condition = 0;
 
+  if (watch->owner != g_thread_self ())
+    g_critical ("the SPICE server touches fd %d from a thread that it is not of", watch->fd);
   watch_detach (watch);
   if (event_mask & SPICE_WATCH_EVENT_READ)
     condition |= G_IO_IN;
@@ -108,6 +115,7 @@ watch_add (int fd, int event_mask, SpiceWatchFunc func, void *opaque)
   SpiceWatch *watch = g_new0 (SpiceWatch, 1);
 
   watch->fd = fd;
+  watch->owner = g_thread_self ();
   watch->func = func;
   watch->opaque = opaque;
   watch_update_mask (watch, event_mask);

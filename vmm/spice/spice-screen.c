@@ -36,7 +36,6 @@ typedef enum
 {
   OPERATION_NONE,
   OPERATION_GL_DRAW,
-  OPERATION_CREATE_PRIMARY,
   OPERATION_DESTROY_PRIMARY,
 } Operation;
 
@@ -159,12 +158,15 @@ start_operation (SpiceScreen *screen, Operation operation)
   return ++screen->next_cookie;
 }
 
+/* Not spice_qxl_destroy_primary_surface_async (), nor its create: the server ends those on the worker and there tells clients of
+ * another mouse mode, over the main channel, which belongs to the main thread. A client that came at that moment was left without an
+ * answer for good. The primary is the only surface. */
 static void
 destroy_primary (SpiceScreen *screen)
 {
   spice_queue_drop_draws (screen->queue);
-  spice_qxl_destroy_primary_surface_async (&screen->qxl, PRIMARY_SURFACE,
-                                           start_operation (screen, OPERATION_DESTROY_PRIMARY));
+  spice_qxl_destroy_surfaces_async (&screen->qxl,
+                                    start_operation (screen, OPERATION_DESTROY_PRIMARY));
 }
 
 static void
@@ -192,8 +194,8 @@ create_primary (SpiceScreen *screen)
     .mem = (uintptr_t) screen->primary_pixels,
     .group_id = MEMSLOT_GROUP,
   };
-  spice_qxl_create_primary_surface_async (&screen->qxl, PRIMARY_SURFACE, &create,
-                                          start_operation (screen, OPERATION_CREATE_PRIMARY));
+  /* The worker has nothing else to do then, and waits for no client in this. */
+  spice_qxl_create_primary_surface (&screen->qxl, PRIMARY_SURFACE, &create);
   damage_all (screen);
 }
 
@@ -283,8 +285,8 @@ update_qxl (SpiceScreen *screen)
     destroy_primary (screen);
   else if (screen->surface && !screen->primary)
     create_primary (screen);
-  else if (screen->surface && pixman_region32_not_empty (&screen->damage) &&
-           spice_queue_is_empty (screen->queue))
+  if (screen->operation == OPERATION_NONE && screen->surface &&
+      pixman_region32_not_empty (&screen->damage) && spice_queue_is_empty (screen->queue))
     push_draws (screen);
 }
 

@@ -318,7 +318,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_log_set_always_fatal (G_LOG_FATAL_MASK);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
   ADD ("draws/show-what-was-drawn", DRAWS, test_both_paths_show_what_was_drawn);
   ADD ("memfd/show-what-was-drawn", MEMFD, test_both_paths_show_what_was_drawn);
   ADD ("draws/the-picture-follows-a-new-surface", DRAWS, test_the_picture_follows_a_new_surface);
