@@ -215,6 +215,16 @@ class Guest:
             raise GuestError(f"in the guest: {command}: status {found.group(1)}: {output}")
         return output.strip("\n")
 
+    def read_events(self, name, number, act):
+        """The first `number` events of an evdev device after act () in the guest, as (type, code, value)."""
+        self.send(f"guest-events '{name}' {number}\n")
+        self.expect("reading\n")
+        start = self.mark
+        act()
+        found = self.expect(r"@(\d+)@\n", 30)
+        text = self.console[start:self.mark - len(found.group(0))]
+        return [tuple(int(word) for word in line.split()) for line in text.splitlines()]
+
     def file(self, path):
         """The bytes of a small file in the guest."""
         return base64.b64decode(self.shell(f"base64 {path}"))

@@ -124,23 +124,12 @@ def wait_cursor(eye):
     return seen
 
 
-def read_events(guest, name, number, act):
-    """The first `number` events of an evdev device after act () in the guest."""
-    guest.send(f"guest-events '{name}' {number}\n")
-    guest.expect("reading\n")
-    start = guest.mark
-    act()
-    found = guest.expect(r"@(\d+)@\n", 30)
-    text = guest.console[start:guest.mark - len(found.group(0))]
-    return [tuple(int(word) for word in line.split()) for line in text.splitlines()]
-
-
 def check_input(checks, guest, eye):
-    events = read_events(guest, "Alcove Virtual Keyboard", 4, lambda: eye.ask(f"key {SCAN_CODE_A}"))
+    events = guest.read_events("Alcove Virtual Keyboard", 4, lambda: eye.ask(f"key {SCAN_CODE_A}"))
     checks.equal("a key typed at the client, read by evdev", events, [(EV_KEY, KEY_A, 1), (EV_SYN, 0, 0), (EV_KEY, KEY_A, 0), (EV_SYN, 0, 0)])
 
     x, y = 768, 192
-    events = read_events(guest, "Alcove Virtual Tablet", 3, lambda: eye.ask(f"move {x} {y}"))
+    events = guest.read_events("Alcove Virtual Tablet", 3, lambda: eye.ask(f"move {x} {y}"))
     places = {code: value for kind, code, value in events if kind == EV_ABS}
     expected = {0: x * ABS_MAX // (WIDTH - 1), 1: y * ABS_MAX // (HEIGHT - 1)}
     checks.check("a pointer moved at the client, read by evdev", places.keys() == expected.keys() and
@@ -149,7 +138,7 @@ def check_input(checks, guest, eye):
     def click():
         eye.ask("button 1 1")
         eye.ask("button 1 0")
-    events = read_events(guest, "Alcove Virtual Tablet", 4, click)
+    events = guest.read_events("Alcove Virtual Tablet", 4, click)
     checks.equal("a click", events, [(EV_KEY, BTN_LEFT, 1), (EV_SYN, 0, 0), (EV_KEY, BTN_LEFT, 0), (EV_SYN, 0, 0)])
 
 
