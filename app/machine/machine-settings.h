@@ -19,7 +19,7 @@ G_BEGIN_DECLS
 #define MACHINE_SETTINGS_VERSION 1
 
 /* The limits of the launch contract. */
-#define MACHINE_CPUS_MAX   8
+#define MACHINE_CPUS_MAX   16
 #define MACHINE_MEMORY_MIN (64 * G_GUINT64_CONSTANT (1024) * 1024)
 #define MACHINE_MEMORY_MAX (G_GUINT64_CONSTANT (256) << 30)
 #define MACHINE_NAME_MAX   64 /* characters */

@@ -128,7 +128,7 @@ class Guest:
             "--kernel", options.material[f"{form}-{flavour}"], "--initrd", options.material[f"initrd-{initrd or flavour}"],
             "--cmdline", f"{console} {cmdline}".strip()]
         command = [options.vmm, "--accel", "kvm", *start,
-                   "--memory", memory, "--cpus", str(cpus), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
+                   "--memory", memory, *(["--cpus", str(cpus)] if cpus else []), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
         self.errors = open(f"{self.folder}/stderr", "w+")
         self.start = time.monotonic()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)

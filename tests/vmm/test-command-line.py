@@ -22,7 +22,8 @@ LIMIT = 60  # seconds
 # Values that an option does not take. Every option of --help that takes one is here.
 WRONG = {
     "--name": ["", "two\nlines", "x" * 65],
-    "--cpus": ["0", "9", "-1", "1.5", "two", "", "99999999999999999999"],
+    "--hyperv": ["yes", "", "1"],
+    "--cpus": ["0", "17", "-1", "1.5", "two", "", "99999999999999999999"],
     "--memory": ["63M", "257G", "1.5G", "64", "0", "-64M", "1T", "", "100000000000000000000M"],
     "--accel": ["xen", "", "KVM"],
     "--firmware": ["bios", ""],
@@ -90,7 +91,7 @@ class CommandLineTest(unittest.TestCase):
         self.refused(2, "nothing to start: give --kernel FILE or --firmware uefi")
         self.refused(2, "--bogus: there is no such option; --help lists them", "--bogus")
         self.refused(2, '"disk.raw" is not an option; --help lists them', "disk.raw")
-        self.refused(2, "--cpus: needs a value: a number from 1 to 8", "--kernel", KERNEL, "--cpus")
+        self.refused(2, "--cpus: needs a value: a number from 1 to 16, and how many sockets, cores a socket and threads a core they are", "--kernel", KERNEL, "--cpus")
         self.refused(2, "--nvram: allowed only with --firmware uefi", "--kernel", KERNEL, "--nvram", "x")
         self.refused(2, "--console: stdio is the serial port's already: give one of them a file",
                      "--kernel", KERNEL, "--serial", "stdio", "--console", "stdio")
@@ -98,8 +99,8 @@ class CommandLineTest(unittest.TestCase):
     def test_configuration_files(self):
         self.refused(1, "--config: none: No such file or directory", "--config", "none")
         self.refused(1, "--config: .: Is a directory", "--config", ".")
-        self.file("bad.json", b'{"cpus": 9}')
-        self.refused(2, 'bad.json: --cpus: "9" is not allowed: a number from 1 to 8', "--config", "bad.json")
+        self.file("bad.json", b'{"cpus": 17}')
+        self.refused(2, 'bad.json: --cpus: "17" is not allowed: a number from 1 to 16, and how many sockets, cores a socket and threads a core they are', "--config", "bad.json")
 
     def test_kernels(self):
         say = "not a usable Linux kernel: "
@@ -165,7 +166,7 @@ class CommandLineTest(unittest.TestCase):
         have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
         if have >= 256 << 10:
             self.skipTest("this computer has all the memory that a machine can ask for")
-        self.refused_emulated(f"--memory: 262144 MiB are more than the {have} MiB of this computer",
+        self.refused_emulated(f"--memory: 262144 MiB are more than the {have} MiB of this computer; overcommit=on allows it",
                               "--kernel", KERNEL, "--memory", "256G")
 
     def test_places(self):

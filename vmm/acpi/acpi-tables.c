@@ -173,7 +173,7 @@ build_madt (const AcpiLayout *layout)
       acpi_put (madt, 0, 1);
       acpi_put (madt, 8, 1);
       acpi_put (madt, i, 1);
-      acpi_put (madt, i, 1);
+      acpi_put (madt, cpu_topology_apic_id (&layout->topology, i), 1);
       acpi_put (madt, 1, 4); /* enabled */
     }
   acpi_put (madt, 1, 1); /* I/O APIC 0, GSIs from 0 */

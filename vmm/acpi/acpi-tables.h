@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "base/cpu-topology.h"
+
 /* ACPI's description of a machine, made from a plain layout (ACPI 6.4): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG. */
 #define ACPI_PCI_SLOTS 32
 #define ACPI_PCI_PINS  4
@@ -17,7 +19,8 @@ typedef struct AcpiWindow
 typedef struct AcpiLayout
 {
   uint64_t gpa; /* where the tables will be: a multiple of 64, below 4 GiB; the RSDP is the first */
-  unsigned n_cpus; /* APIC id = index */
+  unsigned n_cpus;
+  CpuTopology topology; /* for the APIC ids */
 
   uint64_t ecam_base; /* a multiple of 1 MiB */
   uint8_t

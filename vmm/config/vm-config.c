@@ -243,12 +243,42 @@ validate_firmware (const VmConfig *config, GError **error)
   return true;
 }
 
+CpuTopology
+vm_config_get_topology (const VmConfig *config)
+{
+  CpuTopology topology = config->topology;
+  const unsigned threads = MAX (topology.threads, 1);
+
+  if (topology.sockets == 0)
+    topology.sockets = topology.cores == 0 ? 1 : MAX (config->cpus / (topology.cores * threads), 1);
+  if (topology.cores == 0)
+    topology.cores = MAX (config->cpus / (topology.sockets * threads), 1);
+  if (topology.threads == 0)
+    topology.threads = MAX (config->cpus / (topology.sockets * topology.cores), 1);
+  return topology;
+}
+
+static bool
+validate_topology (const VmConfig *config, GError **error)
+{
+  const CpuTopology topology = vm_config_get_topology (config);
+
+  if (topology.sockets <= VM_CPUS_MAX && topology.cores <= VM_CPUS_MAX &&
+      topology.threads <= VM_CPUS_MAX &&
+      topology.sockets * topology.cores * topology.threads == config->cpus)
+    return true;
+  return refuse (error, "--cpus: %u sockets of %u cores of %u threads are not %u CPUs",
+                 topology.sockets, topology.cores, topology.threads, config->cpus);
+}
+
 static bool
 validate_numbers (const VmConfig *config, GError **error)
 {
   if (config->cpus < 1 || config->cpus > VM_CPUS_MAX)
     return refuse (error, "--cpus: %u is not allowed: a number from 1 to %u", config->cpus,
                    VM_CPUS_MAX);
+  if (!validate_topology (config, error))
+    return false;
   if (config->memory_bytes < VM_MEMORY_MIN || config->memory_bytes > VM_MEMORY_MAX ||
       config->memory_bytes % VM_MEMORY_STEP != 0)
     return refuse (error,

@@ -4,13 +4,15 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "base/cpu-topology.h"
+
 /* One machine as the user asked for it: plain data, no host resource is held. The command line and the JSON file are
  * two spellings of it (config/vm-options.h); machine/ builds it on KVM, emulation/ says it in QEMU's words.
  *
  * Every string is UTF-8 or a path in the file system's encoding and is owned by the config. Values in a config that came through
  * vm_config_validate () keep the limits below.
  */
-#define VM_CPUS_MAX         8
+#define VM_CPUS_MAX         16
 #define VM_MEMORY_MIN       (UINT64_C (64) << 20) /* bytes */
 #define VM_MEMORY_MAX       (UINT64_C (256) << 30)
 #define VM_MEMORY_STEP      (UINT64_C (1) << 20)
@@ -122,7 +124,11 @@ typedef struct VmConfig
 {
   char *name; /* never NULL: "alcove" when not said */
   unsigned cpus;
+  CpuTopology
+      topology; /* as far as it was said: a part that is 0 was not; see vm_config_get_topology () */
+  bool hyperv;  /* the guest may use Hyper-V's interfaces, which Windows is quicker with */
   uint64_t memory_bytes;
+  bool overcommit; /* memory may be more than the host has */
   VmAccel accel;
 
   VmFirmware firmware;
@@ -176,6 +182,9 @@ bool vm_config_validate (const VmConfig *config, GError **error);
 /* The files that the machine reads are there and fit: a kernel and a disk are regular files, a raw disk is not empty and a multiple
  * of VM_DISK_SECTOR_SIZE, a disk that is not read-only can be written; what it writes and listens on has a folder. A courtesy for good errors: whoever opens a file checks again. */
 bool vm_config_check_files (const VmConfig *config, GError **error);
+
+/* Every part, of which cpus is the product: where nothing else was said one socket of cores of one thread. */
+CpuTopology vm_config_get_topology (const VmConfig *config);
 
 /* The words of the command line. */
 const char *vm_firmware_to_string (VmFirmware firmware);

@@ -48,15 +48,37 @@ set_name (VmConfig *config, const VmOption *option, const OptionWords *words)
 }
 
 static bool
-set_cpus (VmConfig *config, const VmOption *option, const OptionWords *words)
+parse_cpus (const char *text, unsigned *n)
 {
-  const char *text = option_words_get_single (words);
   uint64_t value = 0;
 
-  if (text == NULL || !g_ascii_string_to_unsigned (text, 10, 1, VM_CPUS_MAX, &value, NULL))
+  if (!g_ascii_string_to_unsigned (text, 10, 1, VM_CPUS_MAX, &value, NULL))
     return false;
-  config->cpus = value;
+  *n = (unsigned) value;
   return true;
+}
+
+static bool
+set_cpus (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  CpuTopology *topology = &config->topology;
+  bool said = false;
+
+  *topology = (CpuTopology){ 0 };
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+      unsigned *part = word->key == NULL                    ? (said ? NULL : &config->cpus)
+                       : strcmp (word->key, "sockets") == 0 ? &topology->sockets
+                       : strcmp (word->key, "cores") == 0   ? &topology->cores
+                       : strcmp (word->key, "threads") == 0 ? &topology->threads
+                                                            : NULL;
+
+      if (part == NULL || (word->key != NULL && *part != 0) || !parse_cpus (word->value, part))
+        return false;
+      said |= word->key == NULL;
+    }
+  return said;
 }
 
 /* "512M", "2G", "65536K" or plain bytes. */
@@ -88,12 +110,21 @@ parse_size (const char *text, uint64_t *bytes)
   return true;
 }
 
+static bool parse_switch (const char *text, bool *on);
+
 static bool
 set_memory (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
-  const char *text = option_words_get_single (words);
+  const unsigned n = option_words_get_length (words);
+  const OptionWord *last = n == 2 ? option_words_get (words, 1) : NULL;
+  const OptionWord *first = n == 0 ? NULL : option_words_get (words, 0);
+  const char *text = n < 1 || n > 2 || first->key != NULL ? NULL : first->value;
   uint64_t bytes = 0;
 
+  config->overcommit = false;
+  if (last != NULL && (last->key == NULL || strcmp (last->key, "overcommit") != 0 ||
+                       !parse_switch (last->value, &config->overcommit)))
+    return false;
   if (text == NULL || !parse_size (text, &bytes) || bytes < VM_MEMORY_MIN ||
       bytes > VM_MEMORY_MAX || bytes % VM_MEMORY_STEP != 0)
     return false;
@@ -113,6 +144,14 @@ set_accel (VmConfig *config, const VmOption *option, const OptionWords *words)
         return true;
       }
   return false;
+}
+
+static bool
+set_hyperv (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+
+  return text != NULL && parse_switch (text, &config->hyperv);
 }
 
 static bool
@@ -350,19 +389,25 @@ const VmOption vm_option_table[] = {
     .help = "what the machine is called",
   },
   [VM_OPTION_CPUS] = {
-    .name = "cpus", .argument = "N", .set = set_cpus,
-    .allowed = "a number from 1 to " G_STRINGIFY (VM_CPUS_MAX),
-    .help = "virtual CPUs (1)",
+    .name = "cpus", .argument = "N[,sockets=S][,cores=C][,threads=T]", .set = set_cpus,
+    .allowed = "a number from 1 to " G_STRINGIFY (VM_CPUS_MAX)
+               ", and how many sockets, cores a socket and threads a core they are",
+    .help = "virtual CPUs (1), and how they are packed (in one socket, of one thread each)",
   },
   [VM_OPTION_MEMORY] = {
-    .name = "memory", .argument = "SIZE", .set = set_memory,
-    .allowed = "64M to 256G in whole MiB; the suffixes are K, M and G",
-    .help = "the guest's memory, as 512M or 2G (1G)",
+    .name = "memory", .argument = "SIZE[,overcommit=on|off]", .set = set_memory,
+    .allowed = "64M to 256G in whole MiB, and overcommit=on or off; the suffixes are K, M and G",
+    .help = "the guest's memory, as 512M or 2G (1G); more than the host has only with overcommit",
   },
   [VM_OPTION_ACCEL] = {
     .name = "accel", .argument = "auto|kvm|tcg", .set = set_accel,
     .allowed = "auto, kvm or tcg",
     .help = "run on KVM, or emulated by QEMU; auto: KVM where it is usable (auto)",
+  },
+  [VM_OPTION_HYPERV] = {
+    .name = "hyperv", .argument = "on|off", .set = set_hyperv,
+    .allowed = "on or off",
+    .help = "offer the guest Hyper-V's interfaces, for Windows (off)",
   },
   [VM_OPTION_FIRMWARE] = {
     .name = "firmware", .argument = "uefi", .set = set_firmware,

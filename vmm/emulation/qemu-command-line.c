@@ -81,7 +81,9 @@ add_machine (GPtrArray *argv, const VmConfig *config)
   add (argv, "-accel", "tcg,thread=multi");
   /* Everything that TCG emulates but five-level paging, which makes each of its page walks longer. */
   add (argv, "-cpu", "max,la57=off");
-  addf (argv, "-smp", "%u", config->cpus);
+  const CpuTopology topology = vm_config_get_topology (config);
+  addf (argv, "-smp", "%u,sockets=%u,cores=%u,threads=%u", config->cpus, topology.sockets,
+        topology.cores, topology.threads);
   addf (argv, "-m", "%" G_GUINT64_FORMAT "M", config->memory_bytes >> 20);
   add (argv, "-global", "ICH9-LPC.disable_s3=1");
   add (argv, "-global", "ICH9-LPC.disable_s4=1");

@@ -6,9 +6,10 @@
 
 /* Theory of operation
  *
- * A guest sees the host's processor as far as KVM can virtualise it, and a topology of our own: one
- * package, a core a vCPU, no hyper-threads, APIC id = index. Leaf numbers: Intel SDM volume 2, CPUID; AMD APM
- * volume 3, appendix E; KVM's own at 4000_0000h: Linux, virt/kvm/x86/cpuid.
+ * A guest sees the host's processor as far as KVM can virtualise it, less what a machine of ours could not keep: virtualisation in
+ * the guest, and memory and traces that are the processor's secret (SGX, Processor Trace). Packages, cores and threads are as
+ * they were asked for. Leaf numbers: Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E; KVM's own at 4000_0000h: Linux,
+ * virt/kvm/x86/cpuid.
  */
 #define MAX_ENTRIES 256
 
@@ -17,24 +18,22 @@
 #define ECX1_TSC_DEADLINE (1u << 24)
 #define ECX1_HYPERVISOR   (1u << 31)
 #define EDX1_HTT          (1u << 28)
+#define EBX7_SGX          (1u << 2)
+#define EBX7_TRACE        (1u << 25)
+#define ECX7_SGX_LAUNCH   (1u << 30)
 #define ECX81_SVM         (1u << 2)
 #define ECX81_CMP_LEGACY  (1u << 1)
 
-/* How many bits of APIC id number n processors. */
 static unsigned
-id_bits (unsigned n)
+count_in_package (const CpuTopology *topology)
 {
-  unsigned bits = 0;
-
-  while ((1u << bits) < n)
-    bits++;
-  return bits;
+  return topology->cores * topology->threads;
 }
 
 static void
 fix_features (struct kvm_cpuid_entry2 *e, const KvmVm *vm, unsigned apic_id)
 {
-  unsigned n = vm->config.n_cpus;
+  const unsigned n = count_in_package (&vm->config.topology);
 
   e->ebx = (e->ebx & 0xffff) | apic_id << 24 | n << 16;
   e->ecx |= ECX1_HYPERVISOR | ECX1_X2APIC;
@@ -45,52 +44,71 @@ fix_features (struct kvm_cpuid_entry2 *e, const KvmVm *vm, unsigned apic_id)
   e->edx = n > 1 ? e->edx | EDX1_HTT : e->edx & ~EDX1_HTT;
 }
 
-/* Intel, deterministic cache parameters: level 3 is shared by all, the others by nobody. */
+/* Intel, deterministic cache parameters: level 3 is shared by a package, the others by a core. */
 static void
-fix_caches (struct kvm_cpuid_entry2 *e, unsigned n)
+fix_caches (struct kvm_cpuid_entry2 *e, const CpuTopology *topology)
 {
-  unsigned type = e->eax & 0x1f;
-  unsigned level = e->eax >> 5 & 7;
-  unsigned sharing = level >= 3 ? (1u << id_bits (n)) - 1 : 0;
+  const unsigned type = e->eax & 0x1f;
+  const unsigned level = e->eax >> 5 & 7;
+  const unsigned bits =
+      level >= 3 ? cpu_topology_package_bits (topology) : cpu_topology_thread_bits (topology);
 
   if (type != 0)
-    e->eax = (e->eax & 0x3fff) | sharing << 14 | ((1u << id_bits (n)) - 1) << 26;
+    e->eax = (e->eax & 0x3fff) | ((1u << bits) - 1) << 14 |
+             ((1u << cpu_topology_bits (topology->cores)) - 1) << 26;
 }
 
 /* Leaves Bh and 1Fh: level 0 threads, level 1 cores. */
 static void
-fix_topology (struct kvm_cpuid_entry2 *e, unsigned n, unsigned apic_id)
+fix_topology (struct kvm_cpuid_entry2 *e, const CpuTopology *topology, unsigned apic_id)
 {
   e->edx = apic_id;
   e->ecx = e->index;
   e->eax = e->ebx = 0;
   if (e->index == 0)
     {
-      e->ebx = 1;
+      e->eax = cpu_topology_thread_bits (topology);
+      e->ebx = topology->threads;
       e->ecx |= 1 << 8;
     }
   else if (e->index == 1)
     {
-      e->eax = id_bits (n);
-      e->ebx = n;
+      e->eax = cpu_topology_package_bits (topology);
+      e->ebx = count_in_package (topology);
       e->ecx |= 2 << 8;
     }
 }
 
 /* AMD, cache properties: as fix_caches (). */
 static void
-fix_amd_caches (struct kvm_cpuid_entry2 *e, unsigned n)
+fix_amd_caches (struct kvm_cpuid_entry2 *e, const CpuTopology *topology)
 {
-  unsigned level = e->eax >> 5 & 7;
+  const unsigned level = e->eax >> 5 & 7;
+  const unsigned n = level >= 3 ? count_in_package (topology) : topology->threads;
 
   if ((e->eax & 0x1f) != 0)
-    e->eax = (e->eax & 0x3fff) | (level >= 3 ? n - 1 : 0) << 14;
+    e->eax = (e->eax & 0x3fff) | (n - 1) << 14;
+}
+
+static void
+fix_amd_features (struct kvm_cpuid_entry2 *e, const CpuTopology *topology)
+{
+  e->ecx &= ~(ECX81_SVM | ECX81_CMP_LEGACY);
+  if (count_in_package (topology) > 1)
+    e->ecx |= ECX81_CMP_LEGACY;
+}
+
+/* Nothing is left of a leaf of what is not offered. */
+static void
+clear (struct kvm_cpuid_entry2 *e)
+{
+  e->eax = e->ebx = e->ecx = e->edx = 0;
 }
 
 static void
 fix_entry (struct kvm_cpuid_entry2 *e, const KvmVm *vm, unsigned apic_id)
 {
-  unsigned n = vm->config.n_cpus;
+  const CpuTopology *topology = &vm->config.topology;
 
   switch (e->function)
     {
@@ -98,26 +116,38 @@ fix_entry (struct kvm_cpuid_entry2 *e, const KvmVm *vm, unsigned apic_id)
       fix_features (e, vm, apic_id);
       break;
     case 0x4:
-      fix_caches (e, n);
+      fix_caches (e, topology);
+      break;
+    case 0x7:
+      if (e->index == 0)
+        {
+          e->ebx &= ~(EBX7_SGX | EBX7_TRACE);
+          e->ecx &= ~ECX7_SGX_LAUNCH;
+        }
       break;
     case 0xb:
     case 0x1f:
-      fix_topology (e, n, apic_id);
+      fix_topology (e, topology, apic_id);
+      break;
+    case 0x12: /* SGX, Processor Trace, SVM */
+    case 0x14:
+    case 0x8000000a:
+      clear (e);
       break;
     case 0x80000001:
-      e->ecx &= ~(ECX81_SVM | ECX81_CMP_LEGACY);
-      if (n > 1)
-        e->ecx |= ECX81_CMP_LEGACY;
+      fix_amd_features (e, topology);
       break;
-    case 0x80000008: /* core count less one, bits of core id */
-      e->ecx = (e->ecx & ~0xf0ffu) | id_bits (n) << 12 | (n - 1);
+    case 0x80000008: /* threads of a package less one, bits of their ids */
+      e->ecx = (e->ecx & ~0xf0ffu) | cpu_topology_package_bits (topology) << 12 |
+               (count_in_package (topology) - 1);
       break;
     case 0x8000001d:
-      fix_amd_caches (e, n);
+      fix_amd_caches (e, topology);
       break;
-    case 0x8000001e: /* extended APIC id; core id, one thread; node 0 of 1 */
+    case 0x8000001e: /* extended APIC id; core id, threads less one; node 0 of 1 */
       e->eax = apic_id;
-      e->ebx = apic_id & 0xff;
+      e->ebx =
+          (topology->threads - 1) << 8 | (apic_id >> cpu_topology_thread_bits (topology) & 0xff);
       e->ecx = 0;
       break;
     default:
@@ -156,17 +186,19 @@ kvm_cpuid_set (KvmVm *vm, KvmVcpu *vcpu, GError **error)
   g_autofree struct kvm_cpuid2 *cpuid =
       g_malloc0 (sizeof (struct kvm_cpuid2) + MAX_ENTRIES * sizeof (struct kvm_cpuid_entry2));
 
-  cpuid->nent = MAX_ENTRIES - 6;
+  cpuid->nent = MAX_ENTRIES - 38; /* what is added below */
   if (ioctl (vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
     return kvm_fail (error, "KVM_GET_SUPPORTED_CPUID");
   replace_topology (cpuid, 0xb);
   replace_topology (cpuid, 0x1f);
   for (unsigned i = 0; i < cpuid->nent; i++)
     {
-      fix_entry (&cpuid->entries[i], vm, vcpu->index);
+      fix_entry (&cpuid->entries[i], vm, vcpu->apic_id);
       if (cpuid->entries[i].function == 0x80000008)
         vm->physical_bits = cpuid->entries[i].eax & 0xff;
     }
+  if (vm->config.hyperv && !kvm_hyperv_add (vcpu, cpuid, MAX_ENTRIES, error))
+    return false;
   if (ioctl (vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
     return kvm_fail (error, "KVM_SET_CPUID2");
   return true;

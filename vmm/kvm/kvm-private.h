@@ -15,6 +15,7 @@ typedef struct KvmVcpu
 {
   KvmVm *vm;
   unsigned index;
+  unsigned apic_id;
   int fd;
   struct kvm_run *run; /* shared with the kernel */
   GThread *thread;
@@ -64,6 +65,10 @@ bool kvm_fail (GError **error, const char *what);
 
 /* kvm-cpuid.c */
 bool kvm_cpuid_set (KvmVm *vm, KvmVcpu *vcpu, GError **error);
+
+/* kvm-hyperv.c: appends to cpuid, which has room for max; and what of Hyper-V's KVM leaves to us, which is to refuse. */
+bool kvm_hyperv_add (KvmVcpu *vcpu, struct kvm_cpuid2 *cpuid, unsigned max, GError **error);
+void kvm_hyperv_exit (struct kvm_run *run);
 
 /* kvm-vcpu.c */
 bool kvm_vcpu_open (KvmVm *vm, unsigned index, GError **error);

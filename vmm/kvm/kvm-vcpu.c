@@ -152,6 +152,9 @@ handle_exit (KvmVcpu *vcpu)
       access_space (vcpu->vm->config.mmio, run->mmio.phys_addr, run->mmio.data,
                     MIN (run->mmio.len, sizeof run->mmio.data), run->mmio.is_write);
       break;
+    case KVM_EXIT_HYPERV:
+      kvm_hyperv_exit (run);
+      break;
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
       break;
@@ -243,7 +246,8 @@ kvm_vcpu_open (KvmVm *vm, unsigned index, GError **error)
 
   vcpu->vm = vm;
   vcpu->index = index;
-  vcpu->fd = ioctl (vm->fd, KVM_CREATE_VCPU, index);
+  vcpu->apic_id = cpu_topology_apic_id (&vm->config.topology, index);
+  vcpu->fd = ioctl (vm->fd, KVM_CREATE_VCPU, vcpu->apic_id);
   if (vcpu->fd < 0)
     return kvm_fail (error, "KVM_CREATE_VCPU");
   vcpu->run = mmap (NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);

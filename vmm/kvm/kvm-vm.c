@@ -156,9 +156,21 @@ kvm_vm_reset (KvmVm *vm, const KvmEntry *entry, GError **error)
   return !entry || kvm_state_enter (&vm->vcpus[0], entry, error);
 }
 
+/* Time went on while the machine stood still, and the guest's clock with it, so that it is right again at once; the guest's watchdogs are
+ * told not to mind. A guest that does not use KVM's clock has none that could be told, and the call fails. */
+static void
+excuse_pause (const KvmVm *vm)
+{
+  for (unsigned i = 0; i < vm->config.n_cpus; i++)
+    if (ioctl (vm->vcpus[i].fd, KVM_KVMCLOCK_CTRL) < 0)
+      g_debug ("vCPU %u: KVM_KVMCLOCK_CTRL: %s", i, g_strerror (errno));
+}
+
 void
 kvm_vm_resume (KvmVm *vm)
 {
+  if (vm->pausing)
+    excuse_pause (vm);
   g_mutex_lock (&vm->lock);
   for (unsigned i = 0; i < vm->config.n_cpus; i++)
     __atomic_store_n (&vm->vcpus[i].run->immediate_exit, 0, __ATOMIC_RELAXED);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "base/cpu-topology.h"
 #include "bus/address-space.h"
 #include "bus/doorbell.h"
 #include "bus/guest-memory.h"
@@ -18,7 +19,7 @@
  */
 typedef struct KvmVm KvmVm;
 
-#define KVM_VM_MAX_CPUS 8
+#define KVM_VM_MAX_CPUS 16
 
 typedef enum
 {
@@ -31,6 +32,8 @@ typedef enum
 typedef struct KvmVmConfig
 {
   unsigned n_cpus;
+  CpuTopology topology;      /* of n_cpus */
+  bool hyperv;               /* Hyper-V's interfaces beside KVM's */
   const GuestMemory *memory; /* borrowed, as the address spaces */
   AddressSpace *mmio;
   AddressSpace *ports;

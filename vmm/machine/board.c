@@ -36,7 +36,7 @@ create_memory (Board *board, GError **error)
 {
   uint64_t size = board->config.vm->memory_bytes;
 
-  if (!machine_check_memory (size, error))
+  if (!machine_check_memory (size, board->config.vm->overcommit, error))
     return false;
   board->memory =
       board_disk_needs_shared_memory (board->config.vm)
@@ -79,6 +79,8 @@ create_kvm (Board *board, GError **error)
 {
   KvmVmConfig config = {
     .n_cpus = board->config.vm->cpus,
+    .topology = vm_config_get_topology (board->config.vm),
+    .hyperv = board->config.vm->hyperv,
     .memory = board->memory,
     .mmio = board->mmio,
     .ports = board->ports,
@@ -172,6 +174,7 @@ describe (const Board *board, uint64_t gpa, uint64_t ecam_base, const PciWindows
   *layout = (AcpiLayout){
     .gpa = gpa,
     .n_cpus = board->config.vm->cpus,
+    .topology = vm_config_get_topology (board->config.vm),
     .ecam_base = ecam_base,
     .last_bus = 0, /* there are no bridges behind which others would be */
     .io = { windows->io.base, windows->io.size },

@@ -12,4 +12,4 @@
 bool machine_check (const VmConfig *config, GError **error);
 
 /* Part of it: whether the host has so much at all. */
-bool machine_check_memory (uint64_t bytes, GError **error);
+bool machine_check_memory (uint64_t bytes, bool overcommit, GError **error);

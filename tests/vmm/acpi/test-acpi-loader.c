@@ -103,6 +103,7 @@ build (uint64_t gpa, uint64_t ecam)
   AcpiLayout layout = {
     .gpa = gpa,
     .n_cpus = 3,
+    .topology = { 1, 3, 1 },
     .ecam_base = ecam,
     .mmio32 = { ecam + 0x10000000, 0x1000000 },
     .pm_base = 0x600,

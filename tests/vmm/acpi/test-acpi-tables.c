@@ -11,6 +11,7 @@ make_layout (unsigned n_cpus, bool everything)
   AcpiLayout layout = {
     .gpa = GPA,
     .n_cpus = n_cpus,
+    .topology = { 1, n_cpus, 1 },
     .ecam_base = 0xb0000000,
     .mmio32 = { 0xc0000000, 0x3c000000 },
     .pm_base = 0x600,

@@ -102,13 +102,44 @@ test_what_belongs_together (void)
   assert_validation (config, "--net: the host's tcp port 1 is forwarded twice");
 }
 
+/* What was said is kept, the rest follows; the product has to be right. */
+static void
+test_topology (void)
+{
+  static const struct
+  {
+    unsigned cpus;
+    CpuTopology said, is;
+  } good[] = {
+    { 1, { 0, 0, 0 }, { 1, 1, 1 } },  { 6, { 0, 0, 0 }, { 1, 6, 1 } },
+    { 8, { 2, 0, 0 }, { 2, 4, 1 } },  { 8, { 0, 2, 0 }, { 4, 2, 1 } },
+    { 8, { 0, 0, 2 }, { 1, 4, 2 } },  { 16, { 2, 4, 0 }, { 2, 4, 2 } },
+    { 12, { 2, 3, 2 }, { 2, 3, 2 } },
+  };
+  g_autoptr (VmConfig) config = new_full ();
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      config->cpus = good[i].cpus;
+      config->topology = good[i].said;
+      const CpuTopology topology = vm_config_get_topology (config);
+      g_assert_cmpmem (&topology, sizeof topology, &good[i].is, sizeof topology);
+      assert_validation (config, "valid");
+    }
+  config->cpus = 4;
+  config->topology = (CpuTopology){ 3, 0, 0 };
+  assert_validation (config, "--cpus: 3 sockets of 1 cores of 1 threads are not 4 CPUs");
+  config->topology = (CpuTopology){ 2, 2, 2 };
+  assert_validation (config, "--cpus: 2 sockets of 2 cores of 2 threads are not 4 CPUs");
+}
+
 static void
 test_limits (void)
 {
   g_autoptr (VmConfig) config = new_full ();
 
   config->cpus = VM_CPUS_MAX + 1;
-  assert_validation (config, "--cpus: 9 is not allowed: a number from 1 to 8");
+  assert_validation (config, "--cpus: 17 is not allowed: a number from 1 to 16");
   config->cpus = VM_CPUS_MAX;
   config->memory_bytes = VM_MEMORY_MIN - VM_MEMORY_STEP;
   assert_validation (config, "--memory: 66060288 bytes is not allowed: 64M to 256G, in whole MiB");
@@ -233,6 +264,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vm-config/copy-shares-nothing", test_copy_shares_nothing);
   g_test_add_func ("/vm-config/what-belongs-together", test_what_belongs_together);
+  g_test_add_func ("/vm-config/topology", test_topology);
   g_test_add_func ("/vm-config/limits", test_limits);
   g_test_add_func ("/vm-config/disk-sizes", test_disk_sizes);
   g_test_add_func ("/vm-config/cdrom-sizes", test_cdrom_sizes);

@@ -104,7 +104,7 @@ test_sizes (void)
     }
 }
 
-#define MEMORY "64M to 256G in whole MiB; the suffixes are K, M and G"
+#define MEMORY "64M to 256G in whole MiB, and overcommit=on or off; the suffixes are K, M and G"
 #define BOOT   "disk, cdrom or network, menu=on or menu=off, or both"
 #define DISK                                                                                       \
   "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"                   \
@@ -150,14 +150,31 @@ static const struct
   const char *words;
   const char *message;
 } refused[] = {
-  { "--cpus|0", "--cpus: \"0\" is not allowed: a number from 1 to 8" },
-  { "--cpus|9", "--cpus: \"9\" is not allowed: a number from 1 to 8" },
-  { "--cpus|-1", "--cpus: \"-1\" is not allowed: a number from 1 to 8" },
-  { "--cpus|2,3", "--cpus: \"2,3\" is not allowed: a number from 1 to 8" },
+  { "--cpus|0", "--cpus: \"0\" is not allowed: a number from 1 to 16, and how many sockets, cores "
+                "a socket and threads a core they are" },
+  { "--cpus|17", "--cpus: \"17\" is not allowed: a number from 1 to 16, and how many sockets, "
+                 "cores a socket and threads a core they are" },
+  { "--cpus|-1", "--cpus: \"-1\" is not allowed: a number from 1 to 16, and how many sockets, "
+                 "cores a socket and threads a core they are" },
+  { "--cpus|2,3", "--cpus: \"2,3\" is not allowed: a number from 1 to 16, and how many sockets, "
+                  "cores a socket and threads a core they are" },
+  { "--cpus|4,sockets=0", "--cpus: \"4,sockets=0\" is not allowed: a number from 1 to 16, and how "
+                          "many sockets, cores a socket and threads a core they are" },
+  { "--cpus|4,cores=2,cores=2",
+    "--cpus: \"4,cores=2,cores=2\" is not allowed: a number from 1 to 16, and how many sockets, "
+    "cores a socket and threads a core they are" },
+  { "--cpus|4,dies=2", "--cpus: \"4,dies=2\" is not allowed: a number from 1 to 16, and how many "
+                       "sockets, cores a socket and threads a core they are" },
+  { "--cpus|sockets=2", "--cpus: \"sockets=2\" is not allowed: a number from 1 to 16, and how many "
+                        "sockets, cores a socket and threads a core they are" },
+  { "--hyperv|yes", "--hyperv: \"yes\" is not allowed: on or off" },
   { "--cpus|99999999999999999999",
-    "--cpus: \"99999999999999999999\" is not allowed: a number from 1 to 8" },
-  { "--cpus|", "--cpus: \"\" is not allowed: a number from 1 to 8" },
-  { "--cpus", "--cpus: needs a value: a number from 1 to 8" },
+    "--cpus: \"99999999999999999999\" is not allowed: a number from 1 to 16, and how many sockets, "
+    "cores a socket and threads a core they are" },
+  { "--cpus|", "--cpus: \"\" is not allowed: a number from 1 to 16, and how many sockets, cores a "
+               "socket and threads a core they are" },
+  { "--cpus", "--cpus: needs a value: a number from 1 to 16, and how many sockets, cores a socket "
+              "and threads a core they are" },
   { "--cpus|1|--cpus|2", "--cpus: given twice" },
   { "--memory|512", "--memory: \"512\" is not allowed: " MEMORY },
   { "--memory|63M", "--memory: \"63M\" is not allowed: " MEMORY },
@@ -340,13 +357,14 @@ test_json_refused (void)
     { "[]", "m.json: must be a JSON object with the options as members" },
     { "3", "m.json: must be a JSON object with the options as members" },
     { "{} {}", "m.json: has something after the end of its object" },
-    { "{\"cpus\": 9}", "m.json: --cpus: \"9\" is not allowed: a number from 1 to 8" },
-    { "{\"cpus\": null}",
-      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
-    { "{\"cpus\": 1.5}",
-      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
-    { "{\"cpus\": [1]}",
-      "m.json: cpus: a value of the wrong type; allowed is a number from 1 to 8" },
+    { "{\"cpus\": 17}", "m.json: --cpus: \"17\" is not allowed: a number from 1 to 16, and how "
+                        "many sockets, cores a socket and threads a core they are" },
+    { "{\"cpus\": null}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
+                          "16, and how many sockets, cores a socket and threads a core they are" },
+    { "{\"cpus\": 1.5}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
+                         "16, and how many sockets, cores a socket and threads a core they are" },
+    { "{\"cpus\": [1]}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
+                         "16, and how many sockets, cores a socket and threads a core they are" },
     { "{\"kernel\": {}}",
       "m.json: kernel: a value of the wrong type; allowed is the name of a file" },
     { "{\"disk\": [[]]}", "m.json: disk: a value of the wrong type; allowed is " DISK },

@@ -50,7 +50,7 @@ test_direct_linux (void)
   g_assert_cmpstr (find (argv, "-name", 0), ==, "guest=Debian,, 12");
   g_assert_cmpstr (find (argv, "-machine", 0), ==, "q35,hpet=off,vmport=off,smm=off");
   g_assert_cmpstr (find (argv, "-accel", 0), ==, "tcg,thread=multi");
-  g_assert_cmpstr (find (argv, "-smp", 0), ==, "3");
+  g_assert_cmpstr (find (argv, "-smp", 0), ==, "3,sockets=1,cores=3,threads=1");
   g_assert_cmpstr (find (argv, "-m", 0), ==, "5120M");
   /* These are taken whole: a comma stays one. */
   g_assert_cmpstr (find (argv, "-kernel", 0), ==, "/k,1");

@@ -110,6 +110,7 @@ fixture_init (Fixture *f, unsigned n_cpus)
   address_space_add (f->mmio, "mmio", MMIO_BASE, 0x2000, &mmio_ops, f);
   KvmVmConfig config = {
     .n_cpus = n_cpus,
+    .topology = { 1, n_cpus, 1 },
     .memory = f->memory,
     .mmio = f->mmio,
     .ports = f->ports,
