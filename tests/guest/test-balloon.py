@@ -1,14 +1,19 @@
-"""The memory balloon: what the guest frees or is asked for is the host's again, and the guest's when it needs it."""
+"""The memory balloon: what the guest frees or is asked for is the host's again, and the guest's when it needs it. And vsock."""
 
+import random
 import re
+import socket
+import subprocess
 import sys
+import threading
 import time
 
 from guest import Checks, Guest, Options
 
 MIB = 1 << 20
 MEMORY = 512
-HOARD = 200  # MiB that the guest takes and frees
+CID = 42
+HOARD = 120  # MiB that the guest takes and frees
 
 
 def resident(guest):
@@ -73,13 +78,47 @@ def check_stats(checks, guest, qmp):
     checks.check("they are told again and again", stats["last-update"] > first, stats)
 
 
+def echo(connection, data):
+    """data as it comes back; sent from a thread, or both sides would wait."""
+    sender = threading.Thread(target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR)))
+    sender.start()
+    back = b""
+    while piece := connection.recv(65536):
+        back += piece
+    sender.join()
+    return back
+
+
+def check_vsock(checks, options, guest):
+    data = random.Random(3).randbytes(MIB)
+    guest.shell("guest-vsock echo 1024 >/tmp/echo & while ! grep -q listening /tmp/echo; do sleep 0.1; done")
+    with socket.socket(socket.AF_VSOCK) as connection:
+        connection.settimeout(30)
+        connection.connect((CID, 1024))
+        checks.check("vsock: a MiB from the host comes back from the guest", echo(connection, data) == data)
+    with socket.socket(socket.AF_VSOCK) as listener:
+        listener.bind((socket.VMADDR_CID_ANY, 1025))
+        listener.listen()
+        guest.send("echo from-the-guest | guest-vsock send 2 1025; echo @$?@\n")
+        listener.settimeout(30)
+        connection, (cid, _) = listener.accept()
+        with connection:
+            checks.equal("and the guest reaches the host, by its own address", (cid, connection.recv(100)), (CID, b"from-the-guest\n"))
+            connection.sendall(b"from-the-host\n")
+    checks.check("and hears its answer", bool(guest.expect("from-the-host\n@0@\n@0@\n")))
+    second = subprocess.run([options.vmm, "--accel", "kvm", "--vsock", str(CID), "--kernel", options.material["vmlinux-generic"]],
+                            capture_output=True, text=True, timeout=60)
+    checks.check("another machine cannot have its address", second.returncode == 1 and "choose another" in second.stderr, second.stderr)
+
+
 def test_balloon(checks, options):
-    with Guest(options, memory=f"{MEMORY}M", initrd="pc") as guest:
+    with Guest(options, "--vsock", str(CID), memory=f"{MEMORY}M", initrd="pc") as guest:
         guest.wait_ready()
         qmp = guest.connect()
         check_balloon(checks, guest, qmp)
         check_stats(checks, guest, qmp)
         check_reporting(checks, guest)
+        check_vsock(checks, options, guest)
         checks.equal("nothing to complain about", guest.messages(), "")
 
 

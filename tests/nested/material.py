@@ -31,14 +31,14 @@ GUEST = HERE.parent / "guest"
 XZ_MAGIC = b"\xfd7zXZ\x00"
 LZ4_LEGACY_MAGIC = b"\x02\x21\x4c\x18"
 PACKAGES = {"generic": "linux-image-amd64", "cloud": "linux-image-cloud-amd64"}
-APPLIANCE_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm-amd"]
+APPLIANCE_MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "kvm-amd", "vhost_vsock"]
 GUEST_MODULES = {
     "generic": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "virtio_input", "evdev", "virtio-gpu", "crc32c_generic", "ext4",
                 "pvpanic-mmio", "button", "efivarfs"],
     "cloud": ["virtio_pci", "virtio_blk", "virtio_console", "virtio-rng", "crc32c_generic", "ext4", "button", "evdev"],
 }
 # Of the generic kernel, and only for who needs them: each module costs every guest time.
-GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon", "psmouse"]
+GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon", "psmouse", "vmw_vsock_virtio_transport"]
 GUEST_MODULES["sata"] = GUEST_MODULES["generic"] + ["ahci", "sd_mod", "sr_mod", "isofs"]
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"

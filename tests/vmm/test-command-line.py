@@ -22,6 +22,7 @@ LIMIT = 60  # seconds
 # Values that an option does not take. Every option of --help that takes one is here.
 WRONG = {
     "--name": ["", "two\nlines", "x" * 65],
+    "--vsock": ["2", "0", "4294967295", "x", ""],
     "--hyperv": ["yes", "", "1"],
     "--cpus": ["0", "17", "-1", "1.5", "two", "", "99999999999999999999"],
     "--memory": ["63M", "257G", "1.5G", "64", "0", "-64M", "1T", "", "100000000000000000000M"],

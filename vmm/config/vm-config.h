@@ -13,6 +13,8 @@
  * vm_config_validate () keep the limits below.
  */
 #define VM_CPUS_MAX         16
+#define VM_VSOCK_CID_MIN    3 /* below: hypervisor, loopback, host */
+#define VM_VSOCK_CID_MAX    (UINT32_MAX - 1)
 #define VM_MEMORY_MIN       (UINT64_C (64) << 20) /* bytes */
 #define VM_MEMORY_MAX       (UINT64_C (256) << 30)
 #define VM_MEMORY_STEP      (UINT64_C (1) << 20)
@@ -128,7 +130,8 @@ typedef struct VmConfig
       topology; /* as far as it was said: a part that is 0 was not; see vm_config_get_topology () */
   bool hyperv;  /* the guest may use Hyper-V's interfaces, which Windows is quicker with */
   uint64_t memory_bytes;
-  bool overcommit; /* memory may be more than the host has */
+  uint32_t vsock_cid; /* 0: no vsock */
+  bool overcommit;    /* memory may be more than the host has */
   VmAccel accel;
 
   VmFirmware firmware;

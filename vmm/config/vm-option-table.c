@@ -155,6 +155,19 @@ set_hyperv (VmConfig *config, const VmOption *option, const OptionWords *words)
 }
 
 static bool
+set_vsock (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *text = option_words_get_single (words);
+  uint64_t cid = 0;
+
+  if (text == NULL ||
+      !g_ascii_string_to_unsigned (text, 10, VM_VSOCK_CID_MIN, VM_VSOCK_CID_MAX, &cid, NULL))
+    return false;
+  config->vsock_cid = (uint32_t) cid;
+  return true;
+}
+
+static bool
 set_firmware (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   const char *text = option_words_get_single (words);
@@ -461,6 +474,11 @@ const VmOption vm_option_table[] = {
     .allowed = "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
                "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards",
     .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
+  },
+  [VM_OPTION_VSOCK] = {
+    .name = "vsock", .argument = "CID", .set = set_vsock,
+    .allowed = "a number from 3 to 4294967294 that no other machine of this host has",
+    .help = "sockets between guest and host: the guest's address",
   },
   [VM_OPTION_SERIAL] = {
     .name = "serial", .argument = "none|stdio|file=FILE", .set = set_stream,

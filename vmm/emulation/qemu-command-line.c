@@ -260,6 +260,9 @@ qemu_command_line_new (const VmConfig *config, const char *program, const OvmfFi
   add_display (argv, config);
   add (argv, "-object", "rng-random,id=rng0,filename=/dev/urandom");
   add (argv, "-device", "virtio-rng-pci,rng=rng0");
+  add (argv, "-device", "virtio-balloon-pci,id=balloon0,deflate-on-oom=on,free-page-reporting=on");
+  if (config->vsock_cid != 0)
+    addf (argv, "-device", "vhost-vsock-pci,guest-cid=%u", config->vsock_cid);
   add_control (argv, config);
   g_ptr_array_add (argv, NULL);
   return (char **) g_ptr_array_free (argv, FALSE);

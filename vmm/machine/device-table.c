@@ -16,6 +16,7 @@
 #include "platform/reset-ports.h"
 #include "platform/rtc.h"
 #include "platform/serial.h"
+#include "virtio/vhost-vsock.h"
 #include "virtio/virtio-balloon.h"
 #include "virtio/virtio-console.h"
 #include "virtio/virtio-gpu.h"
@@ -234,6 +235,23 @@ create_balloon (Board *board, GError **error)
                                    error);
 }
 
+static bool
+create_vsock (Board *board, GError **error)
+{
+  if (board->config.vm->vsock_cid == 0)
+    return true;
+  VhostVsock *vsock =
+      vhost_vsock_new ("/dev/vhost-vsock", board->config.vm->vsock_cid, board->memory, error);
+  if (!vsock)
+    {
+      g_prefix_error (error, "--vsock: ");
+      return false;
+    }
+  ATTACH (board, "vhost-vsock", vsock, NULL, vhost_vsock_free);
+  return device_table_plug_virtio (board, "vhost-vsock function", vhost_vsock_get_device (vsock),
+                                   VM_BOOT_UNSAID, error);
+}
+
 /* --- screen and input --- */
 
 #define FIRST_WIDTH          1024
@@ -332,6 +350,7 @@ static const DeviceType device_table[] = {
   { .name = "rng", .create = create_rng },
   { .name = "console", .create = create_console },
   { .name = "balloon", .create = create_balloon },
+  { .name = "vsock", .create = create_vsock },
 };
 
 const DeviceType *
