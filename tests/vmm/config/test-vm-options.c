@@ -197,7 +197,7 @@ static const struct
   { "--disk|a.raw", "--disk: \"a.raw\" is not allowed: " DISK },
   { "--disk|file=a", "--disk: \"file=a\" is not allowed: " DISK },
   { "--disk|file=,format=raw", "--disk: \"file=,format=raw\" is not allowed: " DISK },
-  { "--disk|file=a,format=vmdk", "--disk: \"file=a,format=vmdk\" is not allowed: " DISK },
+  { "--disk|file=a,format=qed", "--disk: \"file=a,format=qed\" is not allowed: " DISK },
   { "--disk|file=a,format=raw,readonly=yes",
     "--disk: \"file=a,format=raw,readonly=yes\" is not allowed: " DISK },
   { "--disk|file=a,file=b,format=raw",
