@@ -29,7 +29,7 @@ loadfont /EFI/debian/unicode.pf2
 terminal_output gfxterm
 background_color red
 clear
-sleep 3
+sleep --interruptible 80
 linux /vmlinuz console=tty0 loglevel=6 alcove.console=ttyS0 alcove.later=virtio-gpu
 initrd /initrd
 boot
@@ -81,6 +81,8 @@ def check_pictures(checks, options, guest, qmp):
     guest.expect("Welcome to GRUB")
     size, colour, _ = wait_screen(options, guest, qmp, lambda size, colour, mean: colour == RED, "GRUB's red")
     checks.equal("the picture follows GRUB's mode", size, (WIDTH, HEIGHT))
+    # A key typed at the serial port ends GRUB's sleep.
+    guest.send("\x1b")
     guest.wait_ready()
     size, colour, mean = screen(options, qmp)
     checks.equal("the kernel keeps that mode", size, (WIDTH, HEIGHT))

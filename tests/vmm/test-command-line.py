@@ -27,7 +27,7 @@ WRONG = {
     "--cpus": ["0", "17", "-1", "1.5", "two", "", "99999999999999999999"],
     "--memory": ["63M", "257G", "1.5G", "64", "0", "-64M", "1T", "", "100000000000000000000M"],
     "--accel": ["xen", "", "KVM"],
-    "--firmware": ["bios", ""],
+    "--firmware": ["bios", "", "uefi,code=a", "code=a,variables=b", "uefi,uefi", "uefi,code=a,variables="],
     "--nvram": [""],
     "--boot": ["floppy", "", "disk,cdrom", "disk,menu=maybe", "menu=on,menu=on"],
     "--kernel": [""],

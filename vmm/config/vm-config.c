@@ -119,6 +119,8 @@ vm_config_copy (const VmConfig *config)
   copy->kernel = g_strdup (config->kernel);
   copy->initrd = g_strdup (config->initrd);
   copy->cmdline = g_strdup (config->cmdline);
+  copy->firmware_code = g_strdup (config->firmware_code);
+  copy->firmware_variables = g_strdup (config->firmware_variables);
   copy->nvram = g_strdup (config->nvram);
   copy->cdrom = g_strdup (config->cdrom);
   copy->serial.file = g_strdup (config->serial.file);
@@ -155,6 +157,8 @@ vm_config_free (VmConfig *config)
   g_free (config->kernel);
   g_free (config->initrd);
   g_free (config->cmdline);
+  g_free (config->firmware_code);
+  g_free (config->firmware_variables);
   g_free (config->nvram);
   g_free (config->cdrom);
   g_free (config->serial.file);

@@ -135,12 +135,14 @@ typedef struct VmConfig
   VmAccel accel;
 
   VmFirmware firmware;
-  char *kernel;   /* VM_FIRMWARE_LINUX: never NULL after validation */
-  char *initrd;   /* or NULL */
-  char *cmdline;  /* or NULL */
-  char *nvram;    /* VM_FIRMWARE_UEFI: the machine's own variables; NULL: not kept */
-  VmBoot boot;    /* VM_FIRMWARE_UEFI */
-  bool boot_menu; /* the firmware waits for a key that opens its menu */
+  char *kernel;             /* VM_FIRMWARE_LINUX: never NULL after validation */
+  char *initrd;             /* or NULL */
+  char *cmdline;            /* or NULL */
+  char *firmware_code;      /* VM_FIRMWARE_UEFI: instead of the distribution's, both or none */
+  char *firmware_variables; /* the template of its variables */
+  char *nvram;              /* VM_FIRMWARE_UEFI: the machine's own variables; NULL: not kept */
+  VmBoot boot;              /* VM_FIRMWARE_UEFI */
+  bool boot_menu;           /* the firmware waits for a key that opens its menu */
 
   VmDiskConfig *disks;
   unsigned n_disks;

@@ -170,12 +170,26 @@ set_vsock (VmConfig *config, const VmOption *option, const OptionWords *words)
 static bool
 set_firmware (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
-  const char *text = option_words_get_single (words);
+  bool said = false;
 
-  if (text == NULL || strcmp (text, vm_firmware_to_string (VM_FIRMWARE_UEFI)) != 0)
-    return false;
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+
+      if (word->key == NULL && !said &&
+          strcmp (word->value, vm_firmware_to_string (VM_FIRMWARE_UEFI)) == 0)
+        said = true;
+      else if (word->key == NULL || *word->value == '\0')
+        return false;
+      else if (strcmp (word->key, "code") == 0 && config->firmware_code == NULL)
+        config->firmware_code = g_strdup (word->value);
+      else if (strcmp (word->key, "variables") == 0 && config->firmware_variables == NULL)
+        config->firmware_variables = g_strdup (word->value);
+      else
+        return false;
+    }
   config->firmware = VM_FIRMWARE_UEFI;
-  return true;
+  return said && (config->firmware_code == NULL) == (config->firmware_variables == NULL);
 }
 
 static bool
@@ -423,8 +437,8 @@ const VmOption vm_option_table[] = {
     .help = "offer the guest Hyper-V's interfaces, for Windows (off)",
   },
   [VM_OPTION_FIRMWARE] = {
-    .name = "firmware", .argument = "uefi", .set = set_firmware,
-    .allowed = "uefi",
+    .name = "firmware", .argument = "uefi[,code=FILE,variables=FILE]", .set = set_firmware,
+    .allowed = "uefi[,code=FILE,variables=FILE]",
     .help = "start by firmware from a disk instead of by --kernel",
   },
   [VM_OPTION_NVRAM] = {

@@ -24,7 +24,7 @@ clear_sockets (const VmConfig *config, GError **error)
 static bool
 find_firmware (const VmConfig *config, OvmfFiles *ovmf, GError **error)
 {
-  return ovmf_files_prepare (ovmf, config->nvram, error) &&
+  return ovmf_files_prepare (ovmf, config, error) &&
          (config->nvram != NULL || ovmf_files_keep_in_memory (ovmf, error));
 }
 

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/vm-config.h"
-
 static const struct
 {
   const char *code;
@@ -22,6 +20,7 @@ static const struct
     "/usr/share/qemu/ovmf-x86_64-4m-vars.bin" }, /* SUSE */
 };
 
+#define FIRMWARE_MAX (16 << 20) /* bytes */
 #define RESET_ADVICE "delete it, or name a new file, to start with fresh ones"
 
 /* --- what is in them --- */
@@ -204,13 +203,51 @@ check_nvram (const OvmfFiles *files, const char *nvram, GError **error)
   return false;
 }
 
-bool
-ovmf_files_prepare (OvmfFiles *files, const char *nvram, GError **error)
+/* The user's own are looked at at once; the distribution's are taken to be what they are called until they are used. */
+static bool
+take (OvmfFiles *files, const VmConfig *config, GError **error)
 {
+  const struct
+  {
+    const char *path;
+    bool (*check) (const uint8_t *bytes, size_t size, GError **error);
+  } parts[] = {
+    { config->firmware_code, ovmf_files_check_code },
+    { config->firmware_variables, ovmf_files_check_variables },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (parts); i++)
+    {
+      g_autofree char *bytes = NULL;
+      g_autoptr (GError) problem = NULL;
+      size_t size = 0;
+      struct stat info;
+
+      if (stat (parts[i].path, &info) == 0 &&
+          (!S_ISREG (info.st_mode) || info.st_size > FIRMWARE_MAX))
+        damaged (&problem, "it is not a UEFI firmware");
+      else if (g_file_get_contents (parts[i].path, &bytes, &size, &problem))
+        parts[i].check ((const uint8_t *) bytes, size, &problem);
+      if (problem)
+        {
+          g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "--firmware: %s: %s",
+                       parts[i].path, problem->message);
+          return false;
+        }
+    }
+  files->code = g_strdup (config->firmware_code);
+  files->template = g_strdup (config->firmware_variables);
+  return true;
+}
+
+bool
+ovmf_files_prepare (OvmfFiles *files, const VmConfig *config, GError **error)
+{
+  const char *nvram = config->nvram;
   struct stat info;
 
   *files = (OvmfFiles){};
-  if (!find (files, error))
+  if (!(config->firmware_code ? take (files, config, error) : find (files, error)))
     return false;
   if (nvram == NULL)
     return true;

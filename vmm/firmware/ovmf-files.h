@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <glib.h>
 
+#include "config/vm-config.h"
+
 /* The UEFI firmware for virtual machines (OVMF) as the distributions install it, and where a machine's variables are kept. */
 typedef struct OvmfFiles
 {
@@ -13,9 +15,9 @@ typedef struct OvmfFiles
   char *variables;
 } OvmfFiles;
 
-/* Finds the firmware, and makes nvram from its template when that file does not exist yet (nvram may be NULL). An existing nvram that
- * does not hold this firmware's variables is refused, not touched. Errors: VM_CONFIG_ERROR_HOST, with what to do. */
-bool ovmf_files_prepare (OvmfFiles *files, const char *nvram, GError **error);
+/* Finds the firmware that config names, or the distribution's, and makes config's nvram from its template when that file does not exist yet.
+ * An existing one that does not hold this firmware's variables is refused, not touched. Errors: VM_CONFIG_ERROR_HOST, with what to do. */
+bool ovmf_files_prepare (OvmfFiles *files, const VmConfig *config, GError **error);
 /* For a program that wants a file: the template's contents behind a descriptor that stays open over exec. */
 bool ovmf_files_keep_in_memory (OvmfFiles *files, GError **error);
 void ovmf_files_clear (OvmfFiles *files);

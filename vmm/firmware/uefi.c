@@ -78,12 +78,12 @@ map_code (Uefi *uefi, GError **error)
 }
 
 Uefi *
-uefi_new (const char *nvram, GError **error)
+uefi_new (const VmConfig *config, GError **error)
 {
   g_autoptr (Uefi) uefi = g_new0 (Uefi, 1);
 
   uefi->code_slot = -1;
-  if (!ovmf_files_prepare (&uefi->files, nvram, error) || !map_code (uefi, error))
+  if (!ovmf_files_prepare (&uefi->files, config, error) || !map_code (uefi, error))
     return NULL;
   uefi->nvram = uefi_nvram_new (uefi->files.variables, uefi->files.template, error);
   if (!uefi->nvram)

@@ -6,6 +6,7 @@
 
 #include "bus/address-space.h"
 #include "bus/memory-slot.h"
+#include "config/vm-config.h"
 #include "firmware/e820.h"
 #include "platform/fw-cfg.h"
 
@@ -16,8 +17,8 @@
  */
 typedef struct Uefi Uefi;
 
-/* Finds the firmware; nvram: the file of the machine's variables, made when it does not exist, or NULL. Error: one line, with what to do. */
-Uefi *uefi_new (const char *nvram, GError **error);
+/* The firmware and the variables that config asks for (ovmf_files_prepare ()). Error: one line, with what to do. */
+Uefi *uefi_new (const VmConfig *config, GError **error);
 /* Before what it was connected to. */
 void uefi_free (Uefi *uefi);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Uefi, uefi_free)

@@ -118,7 +118,7 @@ create_firmware (Board *board, GError **error)
 
   if (vm->firmware == VM_FIRMWARE_UEFI)
     {
-      board->uefi = uefi_new (vm->nvram, error);
+      board->uefi = uefi_new (vm, error);
       return board->uefi != NULL;
     }
   board->linux_boot = linux_boot_new (vm->kernel, vm->initrd, vm->cmdline, error);

@@ -104,8 +104,9 @@ test_sizes (void)
     }
 }
 
-#define MEMORY "64M to 256G in whole MiB, and overcommit=on or off; the suffixes are K, M and G"
-#define BOOT   "disk, cdrom or network, menu=on or menu=off, or both"
+#define MEMORY   "64M to 256G in whole MiB, and overcommit=on or off; the suffixes are K, M and G"
+#define FIRMWARE "uefi[,code=FILE,variables=FILE]"
+#define BOOT     "disk, cdrom or network, menu=on or menu=off, or both"
 #define DISK                                                                                       \
   "file=FILE,format=raw|qcow2|vmdk|vdi|vhdx[,bus=virtio|ahci][,readonly=on|off]"                   \
   "[,backing=FILE,backing-format=raw|qcow2], at most 16 times"
@@ -135,6 +136,12 @@ test_boot (void)
   g_autoptr (VmConfig) menu = parse_good ("--firmware|uefi|--boot|menu=on");
   g_autoptr (VmConfig) copy = vm_config_copy (network);
 
+  g_autoptr (VmConfig) own = parse_good ("--firmware|uefi,variables=v,code=c,,d");
+  g_autoptr (VmConfig) own_copy = vm_config_copy (own);
+
+  g_assert_cmpstr (own_copy->firmware_code, ==, "c,d");
+  g_assert_cmpstr (own_copy->firmware_variables, ==, "v");
+  g_assert_null (unsaid->firmware_code);
   g_assert_cmpint (unsaid->boot, ==, VM_BOOT_UNSAID);
   g_assert_false (unsaid->boot_menu);
   g_assert_cmpint (cdrom->boot, ==, VM_BOOT_CDROM);
@@ -185,7 +192,12 @@ static const struct
   { "--memory|18446744073709551615G",
     "--memory: \"18446744073709551615G\" is not allowed: " MEMORY },
   { "--accel|xen", "--accel: \"xen\" is not allowed: auto, kvm or tcg" },
-  { "--firmware|bios", "--firmware: \"bios\" is not allowed: uefi" },
+  { "--firmware|bios", "--firmware: \"bios\" is not allowed: " FIRMWARE },
+  { "--firmware|uefi,code=a", "--firmware: \"uefi,code=a\" is not allowed: " FIRMWARE },
+  { "--firmware|code=a,variables=b",
+    "--firmware: \"code=a,variables=b\" is not allowed: " FIRMWARE },
+  { "--firmware|uefi,code=,variables=b",
+    "--firmware: \"uefi,code=,variables=b\" is not allowed: " FIRMWARE },
   { "--boot|floppy", "--boot: \"floppy\" is not allowed: " BOOT },
   { "--boot|", "--boot: \"\" is not allowed: " BOOT },
   { "--boot|disk,cdrom", "--boot: \"disk,cdrom\" is not allowed: " BOOT },
