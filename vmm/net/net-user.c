@@ -1,0 +1,589 @@
+#define G_LOG_DOMAIN "vmm-net"
+
+#include "net/net-user.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <slirp/libslirp.h>
+#include <sys/socket.h>
+
+#include "base/guest-log.h"
+#include "base/loop-thread.h"
+#include "net/net-frame.h"
+
+/* Theory of operation
+ *
+ * libslirp is a TCP/IP stack without a thread or a lock: one GSource on the network's context asks it before each poll which sockets it
+ * waits for and hands it the result after; its timers are sources there too. Everything that touches it runs while that context
+ * is owned, so by one thread at a time. The other threads' questions (forwards) are queued there and waited for.
+ *
+ * It is told of a large MTU, so that it takes and gives long segments: see net-offload.h. The guest's own MTU remains NET_MTU.
+ *
+ * Three things it would let through are stopped before it: frames to the host's loopback by its own addresses (it closes only those of
+ * the gateway), all but DNS to the address of the DNS server (which may be this computer), and protocols that no guest needs.
+ */
+#define SLIRP_MTU    65520
+#define ADDRESS(x)   ((struct in_addr){ .s_addr = GUINT32_TO_BE (0x0a000200u + (x)) })
+#define HOST_GATEWAY 2
+#define HOST_DNS     3
+#define HOST_FIRST   15
+#define PORT_DNS     53
+#define TYPE_ARP     0x0806
+
+typedef struct PollEntry
+{
+  int fd;
+  int events; /* SLIRP_POLL_ */
+  gpointer tag;
+} PollEntry;
+
+typedef struct SlirpSource
+{
+  GSource source;
+  NetUser *user;
+} SlirpSource;
+
+struct NetUser
+{
+  LoopThread *thread; /* NULL: the context is another's */
+  GMainContext *context;
+  GSource *source;
+  NetReceiver receiver;
+  GuestLog log;
+
+  /* The context's owner only. */
+  Slirp *slirp;
+  GArray *polls; /* PollEntry, as libslirp named them before the last poll */
+  unsigned n_polls;
+  bool sending;
+  bool received; /* frames that were not flushed yet */
+  GArray *forwards;
+};
+
+typedef struct UserTimer
+{
+  NetUser *user;
+  SlirpTimerId id;
+  void *opaque;
+  GSource *source; /* NULL: not set */
+} UserTimer;
+
+/* --- what libslirp calls --- */
+
+static ssize_t
+on_packet (const void *frame, size_t size, void *opaque)
+{
+  NetUser *user = opaque;
+
+  if (user->receiver.receive && size <= NET_FRAME_MAX)
+    {
+      user->receiver.receive (user->receiver.opaque, frame, size);
+      user->received = !user->sending;
+    }
+  return size;
+}
+
+static void
+on_guest_error (const char *message, void *opaque)
+{
+  NetUser *user = opaque;
+
+  guest_log (&user->log, "%s", message);
+}
+
+static int64_t
+on_clock (void *opaque)
+{
+  return g_get_monotonic_time () * 1000;
+}
+
+static void *
+on_timer_new (SlirpTimerId id, void *timer_opaque, void *opaque)
+{
+  UserTimer *timer = g_new0 (UserTimer, 1);
+
+  timer->user = opaque;
+  timer->id = id;
+  timer->opaque = timer_opaque;
+  return timer;
+}
+
+static void
+disarm (UserTimer *timer)
+{
+  if (timer->source)
+    g_source_destroy (timer->source);
+  g_clear_pointer (&timer->source, g_source_unref);
+}
+
+static void
+on_timer_free (void *opaque_timer, void *opaque)
+{
+  disarm (opaque_timer);
+  g_free (opaque_timer);
+}
+
+static void
+flush (NetUser *user)
+{
+  if (user->received && user->receiver.flush)
+    user->receiver.flush (user->receiver.opaque);
+  user->received = false;
+}
+
+static gboolean
+on_timer (gpointer opaque)
+{
+  UserTimer *timer = opaque;
+  NetUser *user = timer->user;
+
+  g_clear_pointer (&timer->source, g_source_unref);
+  slirp_handle_timer (user->slirp, timer->id, timer->opaque);
+  flush (user);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_timer_mod (void *opaque_timer, int64_t expire_ms, void *opaque)
+{
+  UserTimer *timer = opaque_timer;
+  const int64_t now_ms = g_get_monotonic_time () / 1000;
+
+  disarm (timer);
+  timer->source = g_timeout_source_new (CLAMP (expire_ms - now_ms, 0, G_MAXINT));
+  g_source_set_callback (timer->source, on_timer, timer, NULL);
+  g_source_attach (timer->source, timer->user->context);
+}
+
+static void
+on_poll_fd (int fd, void *opaque)
+{
+}
+
+static void
+on_notify (void *opaque)
+{
+  NetUser *user = opaque;
+
+  g_main_context_wakeup (user->context);
+}
+
+static const SlirpCb callbacks = {
+  .send_packet = on_packet,
+  .guest_error = on_guest_error,
+  .clock_get_ns = on_clock,
+  .timer_free = on_timer_free,
+  .timer_mod = on_timer_mod,
+  .register_poll_fd = on_poll_fd,
+  .unregister_poll_fd = on_poll_fd,
+  .notify = on_notify,
+  .timer_new_opaque = on_timer_new,
+};
+
+/* --- sockets --- */
+
+static GIOCondition
+to_condition (int events)
+{
+  return (events & SLIRP_POLL_IN ? G_IO_IN : 0) | (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
+         (events & SLIRP_POLL_PRI ? G_IO_PRI : 0) | (events & SLIRP_POLL_ERR ? G_IO_ERR : 0) |
+         (events & SLIRP_POLL_HUP ? G_IO_HUP : 0);
+}
+
+/* libslirp names its sockets in the same order each time, so most entries are those of before. */
+static int
+on_add_poll (int fd, int events, void *opaque)
+{
+  NetUser *user = opaque;
+
+  if (user->n_polls == user->polls->len)
+    g_array_set_size (user->polls, user->n_polls + 1);
+  PollEntry *entry = &g_array_index (user->polls, PollEntry, user->n_polls);
+  if (!entry->tag || entry->fd != fd)
+    {
+      if (entry->tag)
+        g_source_remove_unix_fd (user->source, entry->tag);
+      entry->tag = g_source_add_unix_fd (user->source, fd, to_condition (events));
+    }
+  else if (entry->events != events)
+    g_source_modify_unix_fd (user->source, entry->tag, to_condition (events));
+  entry->fd = fd;
+  entry->events = events;
+  return user->n_polls++;
+}
+
+static int
+on_get_revents (int index, void *opaque)
+{
+  NetUser *user = opaque;
+
+  g_return_val_if_fail (index >= 0 && index < (int) user->n_polls, 0);
+  const PollEntry *entry = &g_array_index (user->polls, PollEntry, index);
+  const GIOCondition got = g_source_query_unix_fd (user->source, entry->tag);
+  return (got & G_IO_IN ? SLIRP_POLL_IN : 0) | (got & G_IO_OUT ? SLIRP_POLL_OUT : 0) |
+         (got & G_IO_PRI ? SLIRP_POLL_PRI : 0) | (got & G_IO_ERR ? SLIRP_POLL_ERR : 0) |
+         (got & G_IO_HUP ? SLIRP_POLL_HUP : 0);
+}
+
+static gboolean
+prepare (GSource *source, gint *timeout)
+{
+  NetUser *user = ((SlirpSource *) source)->user;
+  uint32_t wait = UINT32_MAX;
+
+  user->n_polls = 0;
+  slirp_pollfds_fill (user->slirp, &wait, on_add_poll, user);
+  while (user->polls->len > user->n_polls)
+    {
+      const PollEntry *entry = &g_array_index (user->polls, PollEntry, user->polls->len - 1);
+
+      g_source_remove_unix_fd (source, entry->tag);
+      g_array_set_size (user->polls, user->polls->len - 1);
+    }
+  *timeout = wait == UINT32_MAX ? -1 : (gint) MIN (wait, G_MAXINT);
+  return FALSE;
+}
+
+/* libslirp has work of its own after each poll: timers of its connections. */
+static gboolean
+check (GSource *source)
+{
+  return TRUE;
+}
+
+static gboolean
+dispatch (GSource *source, GSourceFunc func, gpointer data)
+{
+  NetUser *user = ((SlirpSource *) source)->user;
+
+  slirp_pollfds_poll (user->slirp, 0, on_get_revents, user);
+  flush (user);
+  return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispatch = dispatch };
+
+/* --- the back end --- */
+
+static bool
+is_for_dns_server (const NetFrame *frame, const uint8_t *bytes)
+{
+  static const uint8_t server6[16] = { 0xfe, 0xc0, [15] = HOST_DNS };
+  const struct in_addr server = ADDRESS (HOST_DNS);
+
+  return frame->ipv6 ? memcmp (bytes + frame->network + 24, server6, sizeof server6) == 0
+                     : memcmp (bytes + frame->network + 16, &server, sizeof server) == 0;
+}
+
+static bool
+is_dns (const NetFrame *frame, const uint8_t *bytes)
+{
+  if (frame->protocol != NET_PROTOCOL_TCP && frame->protocol != NET_PROTOCOL_UDP)
+    return true; /* ping: answered by libslirp itself */
+  return !frame->fragment && frame->end - frame->transport >= 4 &&
+         net_get_u16 (bytes + frame->transport + 2) == PORT_DNS;
+}
+
+static bool
+may_pass (NetUser *user, const uint8_t *bytes, size_t size)
+{
+  NetFrame frame;
+
+  if (!net_frame_parse (&frame, bytes, size))
+    return size >= NET_ETH_HEADER && net_get_u16 (bytes + 12) == TYPE_ARP;
+  if (net_frame_is_for_loopback (&frame, bytes))
+    {
+      guest_log (&user->log, "a packet to the loopback of the host was dropped");
+      return false;
+    }
+  return !is_for_dns_server (&frame, bytes) || is_dns (&frame, bytes);
+}
+
+static GMainContext *
+get_context (void *opaque)
+{
+  NetUser *user = opaque;
+
+  return user->context;
+}
+
+static void
+set_receiver (void *opaque, const NetReceiver *receiver)
+{
+  NetUser *user = opaque;
+
+  user->receiver = receiver ? *receiver : (NetReceiver){ 0 };
+}
+
+static void
+send_frame (void *opaque, const uint8_t *frame, size_t size)
+{
+  NetUser *user = opaque;
+
+  if (!may_pass (user, frame, size))
+    return;
+  user->sending = true;
+  slirp_input (user->slirp, frame, size);
+  user->sending = false;
+}
+
+static void
+stop (void *opaque)
+{
+  NetUser *user = opaque;
+
+  g_clear_pointer (&user->thread, loop_thread_free);
+  user->receiver = (NetReceiver){ 0 };
+}
+
+static const NetBackendOps backend_ops = {
+  .frame_max = SLIRP_MTU + NET_ETH_HEADER,
+  .terminates_tcp = true,
+  .get_context = get_context,
+  .set_receiver = set_receiver,
+  .send = send_frame,
+  .stop = stop,
+};
+
+NetBackend
+net_user_get_backend (NetUser *user)
+{
+  return (NetBackend){ .ops = &backend_ops, .opaque = user };
+}
+
+/* --- forwards --- */
+
+typedef struct Call
+{
+  NetUser *user;
+  bool (*func) (NetUser *user, const NetForward *forward, GError **error);
+  const NetForward *forward;
+  GError **error;
+  bool result;
+  GMutex lock;
+  GCond cond;
+  bool done;
+} Call;
+
+static gboolean
+on_call (gpointer opaque)
+{
+  Call *call = opaque;
+
+  call->result = call->func (call->user, call->forward, call->error);
+  g_mutex_lock (&call->lock);
+  call->done = true;
+  g_cond_signal (&call->cond);
+  g_mutex_unlock (&call->lock);
+  return G_SOURCE_REMOVE;
+}
+
+/* Calls func as the context's owner. */
+static bool
+call_in_context (NetUser *user,
+                 bool (*func) (NetUser *user, const NetForward *forward, GError **error),
+                 const NetForward *forward, GError **error)
+{
+  Call call = { .user = user, .func = func, .forward = forward, .error = error };
+
+  if (g_main_context_acquire (user->context))
+    {
+      bool result = func (user, forward, error);
+
+      g_main_context_release (user->context);
+      g_main_context_wakeup (user->context); /* there may be another socket to wait for */
+      return result;
+    }
+  g_mutex_init (&call.lock);
+  g_cond_init (&call.cond);
+  g_main_context_invoke_full (user->context, G_PRIORITY_HIGH, on_call, &call, NULL);
+  g_mutex_lock (&call.lock);
+  while (!call.done)
+    g_cond_wait (&call.cond, &call.lock);
+  g_mutex_unlock (&call.lock);
+  g_mutex_clear (&call.lock);
+  g_cond_clear (&call.cond);
+  return call.result;
+}
+
+/* libslirp lets two programs share a UDP port and does not always say what went wrong: so it is tried out before. Returns an errno or 0. */
+static int
+try_port (const NetForward *forward)
+{
+  const bool tcp = forward->protocol == VM_FORWARD_TCP;
+  const struct sockaddr_in address = {
+    .sin_family = AF_INET,
+    .sin_port = GUINT16_TO_BE (forward->host_port),
+    .sin_addr.s_addr = GUINT32_TO_BE (forward->host_address),
+  };
+  static const int one = 1;
+  int failure = 0;
+  int fd = socket (AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+
+  if (fd < 0)
+    return errno;
+  if (tcp)
+    setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
+      (tcp && listen (fd, 1) < 0))
+    failure = errno;
+  close (fd);
+  return failure;
+}
+
+static bool
+refuse (const NetForward *forward, int failure, GError **error)
+{
+  g_autofree char *text = net_forward_to_string (forward);
+  const char *advice = failure == EADDRINUSE ? "; another program has the port: choose another one"
+                       : failure == EACCES   ? "; ports below 1024 are the superuser's"
+                                             : "";
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (failure), "forward %s: %s%s", text,
+               g_strerror (failure), advice);
+  return false;
+}
+
+static int
+find_forward (NetUser *user, const NetForward *forward)
+{
+  for (unsigned i = 0; i < user->forwards->len; i++)
+    if (net_forward_same_host (&g_array_index (user->forwards, NetForward, i), forward))
+      return i;
+  return -1;
+}
+
+static bool
+add_forward (NetUser *user, const NetForward *forward, GError **error)
+{
+  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
+  const struct in_addr guest = { .s_addr = GUINT32_TO_BE (forward->guest_address) };
+
+  if (user->forwards->len == VM_FORWARDS_MAX)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "there are %u forwards; no more fit",
+                   VM_FORWARDS_MAX);
+      return false;
+    }
+  int failure = find_forward (user, forward) >= 0 ? EADDRINUSE : try_port (forward);
+  if (failure == 0)
+    {
+      errno = 0;
+      if (slirp_add_hostfwd (user->slirp, forward->protocol == VM_FORWARD_UDP, host,
+                             forward->host_port, guest, forward->guest_port) < 0)
+        failure = errno ? errno : EADDRINUSE;
+    }
+  if (failure != 0)
+    return refuse (forward, failure, error);
+  g_array_append_vals (user->forwards, forward, 1);
+  return true;
+}
+
+static bool
+remove_forward (NetUser *user, const NetForward *forward, GError **error)
+{
+  const int index = find_forward (user, forward);
+  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
+
+  if (index < 0)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "there is no such forward");
+      return false;
+    }
+  slirp_remove_hostfwd (user->slirp, forward->protocol == VM_FORWARD_UDP, host, forward->host_port);
+  g_array_remove_index (user->forwards, index);
+  return true;
+}
+
+bool
+net_user_add_forward (NetUser *user, const NetForward *forward, GError **error)
+{
+  return call_in_context (user, add_forward, forward, error);
+}
+
+bool
+net_user_remove_forward (NetUser *user, const NetForward *forward, GError **error)
+{
+  return call_in_context (user, remove_forward, forward, error);
+}
+
+/* Only what the functions above did, on the same thread as they. */
+GArray *
+net_user_get_forwards (NetUser *user)
+{
+  return g_array_copy (user->forwards);
+}
+
+/* --- life --- */
+
+static Slirp *
+start (NetUser *user, bool restricted)
+{
+  const SlirpConfig config = {
+    .version = SLIRP_CONFIG_VERSION_MAX,
+    .restricted = restricted,
+    .in_enabled = true,
+    .vnetwork = ADDRESS (0),
+    .vnetmask = { .s_addr = GUINT32_TO_BE (0xffffff00u) },
+    .vhost = ADDRESS (HOST_GATEWAY),
+    .in6_enabled = true,
+    .vprefix_addr6.s6_addr = { 0xfe, 0xc0 },
+    .vprefix_len = 64,
+    .vhost6.s6_addr = { 0xfe, 0xc0, [15] = HOST_GATEWAY },
+    .vdhcp_start = ADDRESS (HOST_FIRST),
+    .vnameserver = ADDRESS (HOST_DNS),
+    .vnameserver6.s6_addr = { 0xfe, 0xc0, [15] = HOST_DNS },
+    .if_mtu = SLIRP_MTU,
+    .if_mru = SLIRP_MTU,
+    .disable_host_loopback = true,
+  };
+
+  return slirp_new (&config, &callbacks, user);
+}
+
+NetUser *
+net_user_new (bool restricted, GMainContext *context, GError **error)
+{
+  g_autoptr (NetUser) user = g_new0 (NetUser, 1);
+
+  guest_log_init (&user->log, "net-user");
+  user->polls = g_array_new (FALSE, TRUE, sizeof (PollEntry));
+  user->forwards = g_array_new (FALSE, FALSE, sizeof (NetForward));
+  if (!context)
+    user->thread = loop_thread_new ("net");
+  user->context = g_main_context_ref (context ? context : loop_thread_get_context (user->thread));
+  user->slirp = start (user, restricted);
+  if (!user->slirp)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED,
+                   "the user network cannot start: libslirp %s refused", slirp_version_string ());
+      return NULL;
+    }
+  user->source = g_source_new (&source_funcs, sizeof (SlirpSource));
+  ((SlirpSource *) user->source)->user = user;
+  g_source_set_name (user->source, "user network");
+  g_source_attach (user->source, user->context);
+  g_debug ("user network, libslirp %s%s", slirp_version_string (),
+           restricted ? ", restricted" : "");
+  return g_steal_pointer (&user);
+}
+
+void
+net_user_free (NetUser *user)
+{
+  if (!user)
+    return;
+  stop (user);
+  if (user->source)
+    g_source_destroy (user->source);
+  if (user->slirp)
+    slirp_cleanup (user->slirp);
+  g_clear_pointer (&user->source, g_source_unref);
+  g_clear_pointer (&user->context, g_main_context_unref);
+  g_array_unref (user->polls);
+  g_array_unref (user->forwards);
+  g_free (user);
+}
