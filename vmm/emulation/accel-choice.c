@@ -4,8 +4,6 @@
 static const char *
 find_missing (const VmConfig *config)
 {
-  if (config->net != VM_NET_NONE)
-    return "--net user";
   for (unsigned i = 0; i < config->n_disks; i++)
     if (config->disks[i].format != VM_DISK_FORMAT_RAW && config->disks[i].bus == VM_DISK_BUS_AHCI)
       return "--disk with bus=ahci and a format that is not raw";

@@ -8,6 +8,7 @@
 #include "kvm/kvm-vm.h"
 #include "machine/board.h"
 #include "machine/boot-order.h"
+#include "net/net-user.h"
 #include "pci/pci-bus.h"
 #include "platform/ahci.h"
 #include "platform/boot-framebuffer.h"
@@ -61,6 +62,7 @@ struct Board
   CdDrive *cdrom;                 /* or NULL */
   BoardDisk *disks[VM_DISKS_MAX]; /* on virtio; NULL: none of that number */
   VirtioBalloon *balloon;
+  NetUser *net_user; /* or NULL */
 };
 
 /* The board frees (and, if reset is there, resets) the device from now on. */

@@ -6,6 +6,7 @@
 
 #include "machine/board-private.h"
 #include "machine/board-disk.h"
+#include "machine/board-net.h"
 #include "machine/board-sata.h"
 #include "machine/memory-map.h"
 #include "pci/pci-host-bridge.h"
@@ -167,7 +168,10 @@ device_table_plug_virtio (Board *board, const char *name, VirtioDevice *device, 
   PciDevice *pci = virtio_pci_get_pci_device (function);
   if (!pci_bus_add (board->pci, pci, PCI_SLOT_ANY, 0, error))
     return false;
-  if (kind != VM_BOOT_UNSAID)
+  if (kind == VM_BOOT_NETWORK)
+    boot_order_add (board->boot_order, kind, "ethernet", pci_device_get_devfn (pci),
+                    "ethernet-phy@0");
+  else if (kind != VM_BOOT_UNSAID)
     boot_order_add (board->boot_order, kind, "scsi", pci_device_get_devfn (pci), "disk@0,0");
   return true;
 }
@@ -344,6 +348,7 @@ static const DeviceType device_table[] = {
   { .name = "pci", .create = create_pci },
   { .name = "lpc", .create = create_lpc },
   { .name = "screen", .create = create_screen },
+  { .name = "net", .create = board_net_create }, /* a slot that does not depend on the disks */
   { .name = "input", .create = create_input },
   { .name = "i8042", .create = create_i8042 },
   { .name = "disks", .create = create_disks },

@@ -17,7 +17,7 @@ typedef struct DeviceType
 
 const DeviceType *device_table_get (unsigned *n_types);
 
-/* Gives a virtio device its PCI function and a slot. The device itself is attached already. kind: a block device that the machine can start
- * from as that, or VM_BOOT_UNSAID. */
+/* Gives a virtio device its PCI function and a slot. The device itself is attached already. kind: what the machine can start from
+ * as that, or VM_BOOT_UNSAID. */
 bool device_table_plug_virtio (Board *board, const char *name, VirtioDevice *device, VmBoot kind,
                                GError **error);

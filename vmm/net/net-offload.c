@@ -10,6 +10,10 @@
 
 #define IPV4_LENGTH      2
 #define IPV4_ID          4
+#define IPV4_FRAGMENT    6
+#define FRAGMENT_OFFSET  0x1fff /* in units of 8 bytes */
+#define FRAGMENT_MORE    0x2000
+#define FRAGMENT_UNIT    8
 #define IPV4_CHECKSUM    10
 #define IPV4_SOURCE      12
 #define IPV6_LENGTH      4
@@ -190,7 +194,7 @@ net_offload_finish (const NetOffload *offload, uint8_t *frame, size_t size, size
 /* --- to the guest --- */
 
 bool
-net_offload_describe (NetOffload *offload, uint8_t *bytes, size_t size)
+net_offload_describe (NetOffload *offload, const uint8_t *bytes, size_t size, uint8_t checksum[2])
 {
   NetFrame frame;
   size_t payload;
@@ -205,9 +209,42 @@ net_offload_describe (NetOffload *offload, uint8_t *bytes, size_t size)
     .checksum_offset = TCP_CHECKSUM,
     .gso = frame.ipv6 ? NET_GSO_TCPV6 : NET_GSO_TCPV4,
     .gso_size = NET_MTU - (frame.ipv6 ? PLAIN_HEADERS_V6 : PLAIN_HEADERS_V4),
+    .headers = payload,
   };
-  store (bytes + frame.transport + TCP_CHECKSUM,
-         net_offload_fold (pseudo_header_sum (&frame, bytes)));
+  store (checksum, net_offload_fold (pseudo_header_sum (&frame, bytes)));
+  return true;
+}
+
+bool
+net_offload_fragment (const uint8_t *bytes, size_t size, size_t frame_max, NetOffloadSink sink,
+                      void *opaque)
+{
+  g_autofree uint8_t *piece = NULL;
+  NetFrame whole;
+
+  if (!net_frame_parse (&whole, bytes, size) || whole.ipv6 ||
+      frame_max < whole.transport + FRAGMENT_UNIT || frame_max > NET_FRAME_MAX)
+    return false;
+  const size_t step = (frame_max - whole.transport) / FRAGMENT_UNIT * FRAGMENT_UNIT;
+  const size_t length = whole.end - whole.transport;
+  const uint16_t place = net_get_u16 (bytes + whole.network + IPV4_FRAGMENT);
+  const uint16_t id = net_get_u16 (bytes + whole.network + IPV4_ID);
+
+  piece = g_malloc (frame_max);
+  memcpy (piece, bytes, whole.transport);
+  for (size_t done = 0; done < length; done += step)
+    {
+      NetFrame frame = whole;
+      const bool last = length - done <= step;
+
+      frame.end = whole.transport + MIN (step, length - done);
+      memcpy (piece + whole.transport, bytes + whole.transport + done, frame.end - whole.transport);
+      net_put_u16 (piece + whole.network + IPV4_FRAGMENT,
+                   ((place & FRAGMENT_OFFSET) + done / FRAGMENT_UNIT) |
+                       (last ? place & FRAGMENT_MORE : FRAGMENT_MORE));
+      set_ip_length (&frame, piece, id);
+      sink (opaque, piece, frame.end);
+    }
   return true;
 }
 

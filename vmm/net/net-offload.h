@@ -24,6 +24,7 @@ typedef struct NetOffload
   uint16_t checksum_offset; /* from there */
   NetGso gso;
   uint16_t gso_size; /* TCP payload of each segment on the wire */
+  uint16_t headers;  /* bytes before the payload; only net_offload_describe () says it */
 } NetOffload;
 
 typedef void (*NetOffloadSink) (void *opaque, const uint8_t *frame, size_t size);
@@ -33,9 +34,15 @@ typedef void (*NetOffloadSink) (void *opaque, const uint8_t *frame, size_t size)
 bool net_offload_finish (const NetOffload *offload, uint8_t *frame, size_t size, size_t frame_max,
                          NetOffloadSink sink, void *opaque);
 
-/* The reverse, for a guest that takes long segments: a TCP frame beyond NET_FRAME_PLAIN gets a description, and its checksum is replaced by
- * the pseudo-header's as NetOffload wants it. False: no such frame; *offload is then empty. */
-bool net_offload_describe (NetOffload *offload, uint8_t *frame, size_t size);
+/* The reverse, for a guest that takes long segments: a TCP frame beyond NET_FRAME_PLAIN gets a description, and `checksum` what has to
+ * be in its checksum's place then. False: no such frame; *offload is then empty. */
+bool net_offload_describe (NetOffload *offload, const uint8_t *frame, size_t size,
+                           uint8_t checksum[2]);
+
+/* Hands an IPv4 packet that is too long to sink in fragments (RFC 791, 3.2), whether it may be fragmented or not: there is only one wire.
+ * False, and nothing handed over: it is no IPv4. */
+bool net_offload_fragment (const uint8_t *frame, size_t size, size_t frame_max, NetOffloadSink sink,
+                           void *opaque);
 
 /* Lets the far end of a TCP connection send segments of up to mss bytes, whatever the guest said in its SYN: changes the option there. The
  * checksum follows, unless offload says that it is still to be made. */

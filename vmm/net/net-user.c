@@ -81,7 +81,7 @@ on_packet (const void *frame, size_t size, void *opaque)
   if (user->receiver.receive && size <= NET_FRAME_MAX)
     {
       user->receiver.receive (user->receiver.opaque, frame, size);
-      user->received = !user->sending;
+      user->received |= !user->sending;
     }
   return size;
 }

@@ -71,6 +71,8 @@ test_what_only_qemu_has (void)
 
   config->firmware = VM_FIRMWARE_UEFI;
   vm_config_add_disk (config, "a", VM_DISK_FORMAT_RAW, false);
+  config->net = VM_NET_USER;
+  vm_config_add_forward (config, VM_FORWARD_TCP, 2222, 22);
   assert_choice (config, usable, "kvm");
   vm_config_add_disk (config, "b", VM_DISK_FORMAT_QCOW2, false);
   assert_choice (config, usable, "kvm");
@@ -78,11 +80,10 @@ test_what_only_qemu_has (void)
   assert_choice (config, usable,
                  "tcg: --disk with bus=ahci and a format that is not raw is not in this version on "
                  "KVM: leave it out to run on KVM");
-  config->net = VM_NET_USER;
   config->accel = VM_ACCEL_KVM;
   assert_choice (config, usable,
-                 "refused(0): --net user: not in this version on KVM; --accel tcg runs it, "
-                 "emulated");
+                 "refused(0): --disk with bus=ahci and a format that is not raw: not in this "
+                 "version on KVM; --accel tcg runs it, emulated");
   config->accel = VM_ACCEL_TCG;
   assert_choice (config, never_asked, "tcg");
 }
