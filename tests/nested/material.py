@@ -6,6 +6,7 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py uefi-disk                 a raw disk that UEFI boots: shim, GRUB, kernel and that root; copy it before you boot it
        material.py uefi-esp                  the same without the root: its initrd is all there is
        material.py uefi-cd                   a CD with that shim and GRUB
+       material.py qmp-client                the folder of QEMU's Python modules, from Debian's source package
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 
+import qemu_source
 import tcg_module
 import uefi_disk
 
@@ -49,6 +51,10 @@ ROOT_HOOK = ("chroot \"$1\" passwd -q -d root; echo alcove-guest >\"$1/etc/hostn
 
 class MaterialError(Exception):
     pass
+
+
+class MaterialMissing(MaterialError):
+    """Nobody's mistake: this computer's mirror does not carry it."""
 
 
 def run(*command, **options):
@@ -95,6 +101,17 @@ class Material:
                 run("dpkg-deb", "-x", next(pathlib.Path(folder).glob("*.deb")), f"{folder}/tree")
                 target = self.cache / package.replace("linux-image-", f"linux-image-{flavour}-")
                 os.rename(f"{folder}/tree", target)
+            return target
+
+    def qmp_client(self):
+        with self.locked():
+            target = self.cache / "qemu-python"
+            if not target.exists():
+                print("material: fetching the source package of QEMU", file=sys.stderr, flush=True)
+                try:
+                    qemu_source.fetch(target)
+                except subprocess.CalledProcessError as error:
+                    raise MaterialMissing(f"no source package of QEMU: {(error.stderr or b'').decode(errors='replace').strip()}") from error
             return target
 
     def kernel(self, flavour):
@@ -289,7 +306,8 @@ def main():
     material = Material()
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
-    whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd}
+    whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
+             "qmp-client": material.qmp_client}
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2
