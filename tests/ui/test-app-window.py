@@ -67,7 +67,10 @@ class AppTest(unittest.TestCase):
         self.kill_app()
         for machine in self.machines():
             self.alcove("force-off", machine["id"], check=False)
+        messages = self.folder / "messages"
+        complaints = [line for line in messages.read_text().splitlines() if "CRITICAL" in line] if messages.exists() else []
         shutil.rmtree(self.folder)
+        self.assertEqual(complaints, [])
 
     # --- the program ---
 
@@ -87,7 +90,8 @@ class AppTest(unittest.TestCase):
 
     def open_app(self, *words):
         """The window is there when this returns."""
-        self.app = subprocess.Popen([ALCOVE, "show", *words], env=self.environment, stdout=subprocess.PIPE, text=True)
+        with open(self.folder / "messages", "a") as messages:
+            self.app = subprocess.Popen([ALCOVE, "show", *words], env=self.environment, stdout=subprocess.PIPE, stderr=messages, text=True)
         told = json.loads(self.app.stdout.readline())
         self.assertEqual(told["stage"], "window")
         self.focus()
@@ -197,7 +201,7 @@ class AppTest(unittest.TestCase):
         self.assertIn(self.digest, result.stderr)
         self.assertEqual(self.machines(), [])
 
-    def test_rename_and_delete_by_key(self):
+    def test_rename_delete_and_undo_by_key(self):
         self.alcove("install", "able", "--name", "Before")
         self.assertEqual(self.open_app(), "library/grid")
         before = len(self.windows())
@@ -211,6 +215,10 @@ class AppTest(unittest.TestCase):
         self.press("Delete")
         self.wait_for("the machine is gone", lambda: not self.machines())
         self.wait_place("library/empty")
+        self.press("alt+u")
+        self.wait_for("the machine is back", lambda: self.machines())
+        self.assertEqual(self.machine()["name"], "After")
+        self.wait_place("library/grid")
 
     def test_the_command_line_reaches_this_library_only(self):
         self.alcove("install", "able", "--name", "Here")
