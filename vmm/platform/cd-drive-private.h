@@ -38,7 +38,8 @@ struct CdDrive
 
   DriveImage *image; /* NULL: nothing in it */
   char *file;
-  uint32_t n_blocks;
+  uint32_t n_blocks;   /* of the medium */
+  uint32_t n_readable; /* of them; fewer where the file is cut off */
   bool tray_open;
   bool locked;
   CdEvent event;  /* not told yet */

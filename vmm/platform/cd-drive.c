@@ -12,8 +12,9 @@
 /* Theory of operation
  *
  * The drive knows a few ATA commands; everything else is a packet (cd-command.c). A medium is an image and its number of blocks; with the tray
- * open it is still in the tray, but cannot be read. A medium that came or went is told twice, as drives do: the next command but a few
- * fails with a unit attention, and as an event to who polls for those.
+ * open it is still in the tray, but cannot be read. A medium that came or went is told as an event to who polls for those; one that came
+ * from outside also by a unit attention, with which the next command but a few fails. A tray that was opened and closed with the same
+ * medium in it causes none: Linux, which closes trays as it opens the device, refuses to read after one.
  *
  * An error of a packet is its sense key in the error register, and the sense data for REQUEST SENSE.
  */
@@ -74,6 +75,11 @@ cd_drive_read (CdDrive *drive, AtaCommand *command, uint32_t block, uint32_t n)
       cd_drive_good (command);
       return;
     }
+  if (block >= drive->n_readable || n > drive->n_readable - block)
+    {
+      cd_drive_fail (drive, command, CD_SENSE_READ_ERROR);
+      return;
+    }
   if (!(command->features & 1))
     command->protocol = ATA_PIO_PACKET_IN;
   drive_image_transfer (drive->image, command, BLOCK_READ, (uint64_t) block * CD_BLOCK_SIZE, size,
@@ -88,21 +94,17 @@ cd_drive_has_medium (const CdDrive *drive)
   return drive->image != NULL && !drive->tray_open;
 }
 
-/* ECMA-119 says how long the volume is: where the image is shorter, its download broke off. */
-static void
-warn_if_cut_off (const char *file, const BlockImage *image)
+/* How long the volume says that it is (ECMA-119, 8.4.8); 0: there is no such volume. */
+static uint32_t
+read_volume_blocks (const BlockImage *image)
 {
   uint8_t block[CD_BLOCK_SIZE];
 
   if (pread (image->fd, block, sizeof block, VOLUME_BLOCK * CD_BLOCK_SIZE) != sizeof block ||
       memcmp (block, "\1CD001", 6) != 0)
-    return;
+    return 0;
   const uint8_t *n = block + VOLUME_BLOCKS;
-  const uint64_t size = (n[0] | n[1] << 8 | n[2] << 16 | (uint64_t) n[3] << 24) * UINT64_C (2048);
-  if (size > image->size)
-    g_message ("%s: is cut off: its volume has %" G_GUINT64_FORMAT
-               " bytes, the file %" G_GUINT64_FORMAT "; what is missing cannot be read",
-               file, size, image->size);
+  return n[0] | n[1] << 8 | n[2] << 16 | (uint32_t) n[3] << 24;
 }
 
 static bool
@@ -111,10 +113,7 @@ open_image (const char *file, BlockImage *image, GError **error)
   if (!block_image_open (image, file, true, error))
     return false;
   if (image->size % CD_BLOCK_SIZE == 0 && image->size / CD_BLOCK_SIZE <= BLOCKS_MAX)
-    {
-      warn_if_cut_off (file, image);
-      return true;
-    }
+    return true;
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                "%s: its size of %" G_GUINT64_FORMAT " bytes is %s: it is cut off, or no CD image; "
                "fetch it again",
@@ -135,13 +134,23 @@ remove_medium (CdDrive *drive)
     return;
   drive_image_free (image);
   g_clear_pointer (&drive->file, g_free);
-  drive->n_blocks = 0;
+  drive->n_blocks = drive->n_readable = 0;
 }
 
+/* Where the file ends before the volume, its download broke off: the disc has the volume's length, and what is missing is a
+ * place that cannot be read. */
 static void
 insert_medium (CdDrive *drive, const char *file, const BlockImage *image)
 {
-  drive->n_blocks = image->size / CD_BLOCK_SIZE;
+  const uint32_t in_volume = read_volume_blocks (image);
+
+  drive->n_readable = image->size / CD_BLOCK_SIZE;
+  drive->n_blocks = MAX (drive->n_readable, in_volume);
+  if (in_volume > drive->n_readable)
+    g_message ("%s: is cut off: its volume has %" G_GUINT64_FORMAT
+               " bytes, the file %" G_GUINT64_FORMAT
+               "; what is missing cannot be read: fetch it again",
+               file, (uint64_t) in_volume * CD_BLOCK_SIZE, image->size);
   drive->file = g_strdup (file);
   drive->image = drive_image_new (image, &drive->home);
 }
@@ -158,10 +167,7 @@ cd_drive_move_tray (CdDrive *drive, bool open)
       drive->event = CD_EVENT_REMOVAL;
     }
   else if (drive->image)
-    {
-      drive->event = CD_EVENT_NEW_MEDIUM;
-      drive->attention = true;
-    }
+    drive->event = CD_EVENT_NEW_MEDIUM;
   g_debug ("CD: tray %s", open ? "open" : "closed");
   if (drive->tray_moved)
     drive->tray_moved (drive->opaque, open);
@@ -225,6 +231,7 @@ cd_drive_change (CdDrive *drive, const char *file, bool force, GError **error)
     {
       remove_medium (drive);
       insert_medium (drive, file, &image);
+      drive->attention = true;
       cd_drive_move_tray (drive, false);
     }
   g_mutex_unlock (drive->home.lock);
@@ -239,7 +246,7 @@ cd_drive_get_state (CdDrive *drive, CdDriveState *state)
   g_mutex_lock (drive->home.lock);
   *state = (CdDriveState){
     .file = g_strdup (drive->file),
-    .size = (uint64_t) drive->n_blocks * CD_BLOCK_SIZE,
+    .size = (uint64_t) drive->n_readable * CD_BLOCK_SIZE,
     .tray_open = drive->tray_open,
     .locked = drive->locked,
   };

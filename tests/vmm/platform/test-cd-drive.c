@@ -342,7 +342,10 @@ test_lock (Fixture *f, gconstpointer data)
   assert_moves (f, "open ");
   g_assert_cmphex (run (f, PACKET (0x1b, 0, 0, 0, 3), 0), ==, GOOD);
   assert_moves (f, "close ");
-  g_assert_cmphex (run (f, PACKET (0x00), 0), ==, FAILED);
+  /* The same medium: an event, no unit attention. */
+  g_assert_cmphex (run (f, PACKET (0x28, 0, 0, 0, 0, 3, 0, 0, 1), CD_BLOCK_SIZE), ==, GOOD);
+  g_assert_cmphex (run (f, PACKET (0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), 8), ==, GOOD);
+  g_assert_cmphex (be32 (memory (f) + 4), ==, 0x02020000);
   g_assert_cmphex (run (f, PACKET (0x1e, 0, 0, 0, 1), 0), ==, GOOD);
   g_assert_true (cd_drive_eject (f->cd, true, &error));
   assert_moves (f, "open ");
@@ -399,6 +402,46 @@ test_cut_off_while_it_runs (Fixture *f, gconstpointer data)
   assert_fails (f, PACKET (0x28, 0, 0, 0, 0, BLOCKS - 1, 0, 0, 1), CD_BLOCK_SIZE, 0x031100);
 }
 
+/* The download broke off: the disc is as long as its volume says, and what is missing cannot be read. */
+static void
+test_cut_off (Fixture *f, gconstpointer data)
+{
+  static const uint8_t descriptor[6] = "\1CD001";
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = make_image (f, 3, IMAGE / 2);
+  FILE *file = g_fopen (path, "r+");
+  CdDriveState state;
+
+  g_assert_cmpint (fseek (file, 16 * CD_BLOCK_SIZE, SEEK_SET), ==, 0);
+  g_assert_cmpuint (fwrite (descriptor, 1, sizeof descriptor, file), ==, sizeof descriptor);
+  g_assert_cmpint (fseek (file, 16 * CD_BLOCK_SIZE + 80, SEEK_SET), ==, 0);
+  g_assert_cmpint (fputc (BLOCKS, file), ==, BLOCKS);
+  g_assert_cmpint (fputc (0, file) | fputc (0, file) | fputc (0, file), ==, 0);
+  fclose (file);
+  g_assert_true (cd_drive_change (f->cd, path, false, &error));
+  cd_drive_get_state (f->cd, &state);
+  g_assert_cmpuint (state.size, ==, IMAGE / 2);
+  cd_drive_state_clear (&state);
+  assert_fails (f, PACKET (0x00), 0, 0x062800);
+  g_assert_cmphex (run (f, PACKET (0x25), 8), ==, GOOD);
+  g_assert_cmpuint (be32 (memory (f)), ==, BLOCKS - 1);
+  g_assert_cmphex (run (f, PACKET (0x28, 0, 0, 0, 0, BLOCKS / 2 - 1, 0, 0, 1), CD_BLOCK_SIZE), ==,
+                   GOOD);
+  assert_fails (f, PACKET (0x28, 0, 0, 0, 0, BLOCKS / 2 - 1, 0, 0, 2), 2 * CD_BLOCK_SIZE, 0x031100);
+  assert_fails (f, PACKET (0x28, 0, 0, 0, 0, BLOCKS - 1, 0, 0, 1), CD_BLOCK_SIZE, 0x031100);
+  assert_fails (f, PACKET (0x28, 0, 0, 0, 0, BLOCKS, 0, 0, 1), CD_BLOCK_SIZE, 0x052100);
+  /* As long as it can be said. */
+  file = g_fopen (path, "r+");
+  g_assert_cmpint (fseek (file, 16 * CD_BLOCK_SIZE + 80, SEEK_SET), ==, 0);
+  for (unsigned i = 0; i < 4; i++)
+    g_assert_cmpint (fputc (0xff, file), ==, 0xff);
+  fclose (file);
+  g_assert_true (cd_drive_change (f->cd, path, false, &error));
+  assert_fails (f, PACKET (0x00), 0, 0x062800);
+  assert_fails (f, PACKET (0xa8, 0, 0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 1), CD_BLOCK_SIZE, 0x031100);
+  g_assert_cmphex (run (f, PACKET (0x43, 2, 0, 0, 0, 0, 1, 0, 32), 32), ==, GOOD);
+}
+
 /* Reads in work when the medium is taken out: each is answered, from the medium that was there. */
 static void
 test_eject_in_work (Fixture *f, gconstpointer data)
@@ -437,6 +480,7 @@ main (int argc, char **argv)
   TEST ("empty", "", test_empty);
   TEST ("unfit-files", NULL, test_unfit_files);
   TEST ("cut-off-while-it-runs", NULL, test_cut_off_while_it_runs);
+  TEST ("cut-off", NULL, test_cut_off);
   TEST ("eject-in-work", NULL, test_eject_in_work);
   return g_test_run ();
 }
