@@ -41,6 +41,7 @@ GUEST_MODULES = {
 }
 # Of the generic kernel, and only for who needs them: each module costs every guest time.
 GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon", "psmouse", "vmw_vsock_virtio_transport"]
+GUEST_MODULES["net"] = GUEST_MODULES["generic"] + ["virtio_net"]
 GUEST_MODULES["sata"] = GUEST_MODULES["generic"] + ["ahci", "sd_mod", "sr_mod", "isofs"]
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"
@@ -224,10 +225,26 @@ class Material:
             for source in sorted(GUEST.glob("guest-*.c")):
                 run("cc", "-static", "-Os", "-D_GNU_SOURCE", "-o", folder / "bin" / source.stem, source)
                 used += source.read_bytes()
-            return used
+            return used + (self.add_network_tools(folder) if flavour == "net" else b"")
 
         modules = GUEST_MODULES[flavour]
-        return self.initrd("guest-initrd", "generic" if flavour in ("sata", "pc") else flavour, modules, fill)
+        return self.initrd("guest-initrd", "generic" if flavour in ("sata", "pc", "net") else flavour, modules, fill)
+
+    def add_network_tools(self, folder):
+        """A DHCP client's script, and iperf3 with its libraries where this computer has it."""
+        (folder / "etc/udhcpc").mkdir(parents=True)
+        run("cp", GUEST / "guest-dhcp", folder / "etc/udhcpc/default.script")
+        (folder / "etc/udhcpc/default.script").chmod(0o755)
+        iperf = pathlib.Path("/usr/bin/iperf3")
+        used = (GUEST / "guest-dhcp").read_bytes()
+        if iperf.exists():
+            libraries = [word for word in run("ldd", iperf).decode().split() if word.startswith("/")]
+            for file in (str(iperf), *libraries):
+                target = folder / file.lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                run("cp", "-L", file, target)
+            used += iperf.read_bytes()
+        return used
 
     def root(self):
         """mke2fs runs inside mmdebstrap, where the owners of the files are right whoever calls, on a bind mount without /proc and /sys."""

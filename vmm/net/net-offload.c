@@ -27,6 +27,8 @@
 #define TCP_SYN          0x02
 #define TCP_PSH          0x08
 #define TCP_CWR          0x80
+#define UDP_HEADER       8
+#define UDP_CHECKSUM     6
 #define OPTION_END       0
 #define OPTION_NOTHING   1
 #define OPTION_MSS       2
@@ -103,10 +105,19 @@ finish_checksum (const NetOffload *offload, uint8_t *frame, size_t size)
 /* --- cutting --- */
 
 static void
+set_ipv4_checksum (const NetFrame *frame, uint8_t *bytes)
+{
+  uint8_t *ip = bytes + frame->network;
+
+  net_put_u16 (ip + IPV4_CHECKSUM, 0);
+  store (ip + IPV4_CHECKSUM,
+         ~net_offload_fold (net_offload_sum (ip, frame->transport - frame->network)));
+}
+
+static void
 set_ip_length (const NetFrame *frame, uint8_t *bytes, uint16_t id)
 {
   uint8_t *ip = bytes + frame->network;
-  const size_t header = frame->transport - frame->network;
 
   if (frame->ipv6)
     {
@@ -115,8 +126,7 @@ set_ip_length (const NetFrame *frame, uint8_t *bytes, uint16_t id)
     }
   net_put_u16 (ip + IPV4_LENGTH, frame->end - frame->network);
   net_put_u16 (ip + IPV4_ID, id);
-  net_put_u16 (ip + IPV4_CHECKSUM, 0);
-  store (ip + IPV4_CHECKSUM, ~net_offload_fold (net_offload_sum (ip, header)));
+  set_ipv4_checksum (frame, bytes);
 }
 
 static void
@@ -246,6 +256,29 @@ net_offload_fragment (const uint8_t *bytes, size_t size, size_t frame_max, NetOf
       sink (opaque, piece, frame.end);
     }
   return true;
+}
+
+void
+net_offload_fill_checksums (uint8_t *bytes, size_t size)
+{
+  NetOffload offload = { 0 };
+  NetFrame frame;
+  size_t payload;
+
+  if (!net_frame_parse (&frame, bytes, size) || frame.fragment)
+    return;
+  if (!frame.ipv6)
+    set_ipv4_checksum (&frame, bytes);
+  if (net_frame_get_tcp (&frame, bytes, &payload))
+    offload.checksum_offset = TCP_CHECKSUM;
+  else if (frame.protocol == NET_PROTOCOL_UDP && frame.end - frame.transport >= UDP_HEADER)
+    offload.checksum_offset = UDP_CHECKSUM;
+  else
+    return;
+  offload.checksum_start = frame.transport;
+  store (bytes + frame.transport + offload.checksum_offset,
+         net_offload_fold (pseudo_header_sum (&frame, bytes)));
+  finish_checksum (&offload, bytes, frame.end);
 }
 
 /* The MSS option of a SYN; NULL: none. */

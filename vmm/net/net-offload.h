@@ -48,6 +48,9 @@ bool net_offload_fragment (const uint8_t *frame, size_t size, size_t frame_max, 
  * checksum follows, unless offload says that it is still to be made. */
 void net_offload_raise_mss (const NetOffload *offload, uint8_t *frame, size_t size, uint16_t mss);
 
+/* Puts every checksum of an IP packet in: of the IPv4 header, TCP, UDP. One that is malformed or a fragment is left as it is. */
+void net_offload_fill_checksums (uint8_t *frame, size_t size);
+
 /* The Internet checksum's sum (RFC 1071), not yet folded or inverted; to be added up over pieces that begin at even offsets. */
 uint64_t net_offload_sum (const uint8_t *bytes, size_t size);
 uint16_t net_offload_fold (uint64_t sum);

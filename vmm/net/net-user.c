@@ -13,6 +13,7 @@
 #include "base/guest-log.h"
 #include "base/loop-thread.h"
 #include "net/net-frame.h"
+#include "net/net-udp.h"
 
 /* Theory of operation
  *
@@ -22,11 +23,15 @@
  *
  * It is told of a large MTU, so that it takes and gives long segments: see net-offload.h. The guest's own MTU remains NET_MTU.
  *
+ * UDP forwards are net-udp.c's: here the guest's answers would go to the host's loopback, which is closed, and none would leave a
+ * restricted network.
+ *
  * Three things it would let through are stopped before it: frames to the host's loopback by its own addresses (it closes only those of
  * the gateway), all but DNS to the address of the DNS server (which may be this computer), and protocols that no guest needs.
  */
 #define SLIRP_MTU    65520
-#define ADDRESS(x)   ((struct in_addr){ .s_addr = GUINT32_TO_BE (0x0a000200u + (x)) })
+#define NETWORK      0x0a000200u
+#define ADDRESS(x)   ((struct in_addr){ .s_addr = GUINT32_TO_BE (NETWORK + (x)) })
 #define HOST_GATEWAY 2
 #define HOST_DNS     3
 #define HOST_FIRST   15
@@ -59,9 +64,17 @@ struct NetUser
   GArray *polls; /* PollEntry, as libslirp named them before the last poll */
   unsigned n_polls;
   bool sending;
-  bool received; /* frames that were not flushed yet */
-  GArray *forwards;
+  bool received;        /* frames that were not flushed yet */
+  GArray *forwards;     /* UserForward */
+  bool has_guest;       /* it has sent a frame */
+  uint8_t guest_mac[6]; /* of the last one */
 };
+
+typedef struct UserForward
+{
+  NetForward forward;
+  NetUdp *udp; /* NULL: TCP, which libslirp does */
+} UserForward;
 
 typedef struct UserTimer
 {
@@ -287,13 +300,49 @@ is_dns (const NetFrame *frame, const uint8_t *bytes)
          net_get_u16 (bytes + frame->transport + 2) == PORT_DNS;
 }
 
+static void
+learn_guest (NetUser *user, const uint8_t *bytes)
+{
+  const uint8_t *mac = bytes + 6;
+
+  if (user->has_guest && memcmp (user->guest_mac, mac, sizeof user->guest_mac) == 0)
+    return;
+  user->has_guest = true;
+  memcpy (user->guest_mac, mac, sizeof user->guest_mac);
+  for (unsigned i = 0; i < user->forwards->len; i++)
+    {
+      const UserForward *entry = &g_array_index (user->forwards, UserForward, i);
+
+      if (entry->udp)
+        net_udp_set_guest_mac (entry->udp, mac);
+    }
+}
+
+static bool
+is_answer (NetUser *user, const NetFrame *frame, const uint8_t *bytes)
+{
+  for (unsigned i = 0; i < user->forwards->len; i++)
+    {
+      const UserForward *entry = &g_array_index (user->forwards, UserForward, i);
+
+      if (entry->udp && net_udp_take (entry->udp, frame, bytes))
+        return true;
+    }
+  return false;
+}
+
 static bool
 may_pass (NetUser *user, const uint8_t *bytes, size_t size)
 {
   NetFrame frame;
 
+  if (size < NET_ETH_HEADER)
+    return false;
+  learn_guest (user, bytes);
   if (!net_frame_parse (&frame, bytes, size))
-    return size >= NET_ETH_HEADER && net_get_u16 (bytes + 12) == TYPE_ARP;
+    return net_get_u16 (bytes + 12) == TYPE_ARP;
+  if (is_answer (user, &frame, bytes))
+    return false;
   if (net_frame_is_for_loopback (&frame, bytes))
     {
       guest_log (&user->log, "a packet to the loopback of the host was dropped");
@@ -356,6 +405,24 @@ net_user_get_backend (NetUser *user)
 
 /* --- forwards --- */
 
+static void
+deliver_datagram (void *opaque, const uint8_t *frame, size_t size)
+{
+  on_packet (frame, size, opaque);
+}
+
+static void
+flush_datagrams (void *opaque)
+{
+  flush (opaque);
+}
+
+static void
+clear_forward (void *data)
+{
+  net_udp_free (((UserForward *) data)->udp);
+}
+
 typedef struct Call
 {
   NetUser *user;
@@ -409,11 +476,10 @@ call_in_context (NetUser *user,
   return call.result;
 }
 
-/* libslirp lets two programs share a UDP port and does not always say what went wrong: so it is tried out before. Returns an errno or 0. */
+/* libslirp does not always say what went wrong: so it is tried out before. Returns an errno or 0. */
 static int
-try_port (const NetForward *forward)
+try_tcp_port (const NetForward *forward)
 {
-  const bool tcp = forward->protocol == VM_FORWARD_TCP;
   const struct sockaddr_in address = {
     .sin_family = AF_INET,
     .sin_port = GUINT16_TO_BE (forward->host_port),
@@ -421,14 +487,12 @@ try_port (const NetForward *forward)
   };
   static const int one = 1;
   int failure = 0;
-  int fd = socket (AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   if (fd < 0)
     return errno;
-  if (tcp)
-    setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (bind (fd, (const struct sockaddr *) &address, sizeof address) < 0 ||
-      (tcp && listen (fd, 1) < 0))
+  setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind (fd, &address, sizeof address) < 0 || listen (fd, 1) < 0)
     failure = errno;
   close (fd);
   return failure;
@@ -451,16 +515,52 @@ static int
 find_forward (NetUser *user, const NetForward *forward)
 {
   for (unsigned i = 0; i < user->forwards->len; i++)
-    if (net_forward_same_host (&g_array_index (user->forwards, NetForward, i), forward))
+    if (net_forward_same_host (&g_array_index (user->forwards, UserForward, i).forward, forward))
       return i;
   return -1;
+}
+
+/* Returns an errno or 0. */
+static int
+add_tcp_forward (NetUser *user, const NetForward *forward)
+{
+  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
+  const struct in_addr guest = { .s_addr = GUINT32_TO_BE (forward->guest_address) };
+  const int failure = try_tcp_port (forward);
+
+  if (failure != 0)
+    return failure;
+  errno = 0;
+  if (slirp_add_hostfwd (user->slirp, false, host, forward->host_port, guest,
+                         forward->guest_port) == 0)
+    return 0;
+  return errno ? errno : EADDRINUSE;
+}
+
+static int
+add_udp_forward (NetUser *user, const NetForward *forward, NetUdp **udp)
+{
+  const NetUdpWire wire = {
+    .gateway_mac = { 0x52, 0x55, 0x0a, 0x00, 0x02, HOST_GATEWAY },
+    .gateway = NETWORK + HOST_GATEWAY,
+    .guest_address = NETWORK + HOST_FIRST,
+    .deliver = deliver_datagram,
+    .flush = flush_datagrams,
+    .opaque = user,
+  };
+  int failure;
+
+  *udp = net_udp_new (forward, &wire, user->context, &failure);
+  if (*udp && user->has_guest)
+    net_udp_set_guest_mac (*udp, user->guest_mac);
+  return *udp ? 0 : failure;
 }
 
 static bool
 add_forward (NetUser *user, const NetForward *forward, GError **error)
 {
-  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
-  const struct in_addr guest = { .s_addr = GUINT32_TO_BE (forward->guest_address) };
+  UserForward entry = { .forward = *forward };
+  int failure;
 
   if (user->forwards->len == VM_FORWARDS_MAX)
     {
@@ -468,17 +568,15 @@ add_forward (NetUser *user, const NetForward *forward, GError **error)
                    VM_FORWARDS_MAX);
       return false;
     }
-  int failure = find_forward (user, forward) >= 0 ? EADDRINUSE : try_port (forward);
-  if (failure == 0)
-    {
-      errno = 0;
-      if (slirp_add_hostfwd (user->slirp, forward->protocol == VM_FORWARD_UDP, host,
-                             forward->host_port, guest, forward->guest_port) < 0)
-        failure = errno ? errno : EADDRINUSE;
-    }
+  if (find_forward (user, forward) >= 0)
+    failure = EADDRINUSE;
+  else if (forward->protocol == VM_FORWARD_TCP)
+    failure = add_tcp_forward (user, forward);
+  else
+    failure = add_udp_forward (user, forward, &entry.udp);
   if (failure != 0)
     return refuse (forward, failure, error);
-  g_array_append_vals (user->forwards, forward, 1);
+  g_array_append_val (user->forwards, entry);
   return true;
 }
 
@@ -493,7 +591,8 @@ remove_forward (NetUser *user, const NetForward *forward, GError **error)
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "there is no such forward");
       return false;
     }
-  slirp_remove_hostfwd (user->slirp, forward->protocol == VM_FORWARD_UDP, host, forward->host_port);
+  if (forward->protocol == VM_FORWARD_TCP)
+    slirp_remove_hostfwd (user->slirp, false, host, forward->host_port);
   g_array_remove_index (user->forwards, index);
   return true;
 }
@@ -508,13 +607,6 @@ bool
 net_user_remove_forward (NetUser *user, const NetForward *forward, GError **error)
 {
   return call_in_context (user, remove_forward, forward, error);
-}
-
-/* Only what the functions above did, on the same thread as they. */
-GArray *
-net_user_get_forwards (NetUser *user)
-{
-  return g_array_copy (user->forwards);
 }
 
 /* --- life --- */
@@ -551,7 +643,8 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
 
   guest_log_init (&user->log, "net-user");
   user->polls = g_array_new (FALSE, TRUE, sizeof (PollEntry));
-  user->forwards = g_array_new (FALSE, FALSE, sizeof (NetForward));
+  user->forwards = g_array_new (FALSE, FALSE, sizeof (UserForward));
+  g_array_set_clear_func (user->forwards, clear_forward);
   if (!context)
     user->thread = loop_thread_new ("net");
   user->context = g_main_context_ref (context ? context : loop_thread_get_context (user->thread));
@@ -577,6 +670,7 @@ net_user_free (NetUser *user)
   if (!user)
     return;
   stop (user);
+  g_array_unref (user->forwards);
   if (user->source)
     g_source_destroy (user->source);
   if (user->slirp)
@@ -584,6 +678,5 @@ net_user_free (NetUser *user)
   g_clear_pointer (&user->source, g_source_unref);
   g_clear_pointer (&user->context, g_main_context_unref);
   g_array_unref (user->polls);
-  g_array_unref (user->forwards);
   g_free (user);
 }

@@ -6,8 +6,8 @@
 /* A network of the guest's own, 10.0.2.0/24 and fec0::/64, whose gateway (10.0.2.2) turns its connections into this user's: TCP and UDP as
  * sockets of this process, ping where the host allows it, DHCP, router advertisements and a DNS server (10.0.2.3) that asks the host's.
  *
- * What listens on this computer's loopback cannot be reached from the guest. Restricted, it reaches nothing at all; TCP forwards still work,
- * UDP forwards can only be sent to.
+ * What listens on this computer's loopback cannot be reached from the guest. Restricted, it reaches nothing at all but
+ * those who came by a forward.
  */
 typedef struct NetUser NetUser;
 
@@ -22,5 +22,3 @@ NetBackend net_user_get_backend (NetUser *user);
  * user may not open, too many (VM_FORWARDS_MAX), none of that name. Of remove only the host's part counts. */
 bool net_user_add_forward (NetUser *user, const NetForward *forward, GError **error);
 bool net_user_remove_forward (NetUser *user, const NetForward *forward, GError **error);
-/* NetForwards, in the order of making. */
-GArray *net_user_get_forwards (NetUser *user);

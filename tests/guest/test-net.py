@@ -1,0 +1,198 @@
+"""The user network from a real guest: DHCP, DNS, IPv4 and IPv6, TCP and UDP both ways, forwards, what is closed to the guest.
+
+The appliance is the world: it has addresses of its own on its loopback device, which no route leads away from.
+"""
+
+import hashlib
+import os
+import pathlib
+import random
+import socket
+import socketserver
+import struct
+import subprocess
+import sys
+import threading
+
+from guest import Checks, Guest, GuestError, Options
+
+WORLD, WORLD6 = "10.99.0.1", "fd99::1"
+NAME, NAME_ADDRESS = "alcove.test", "192.0.2.7"
+SIZE = 12 << 20
+DATA = random.Random(5).randbytes(SIZE)
+HASH = hashlib.sha256(DATA).hexdigest()
+SECRET = b"of this computer alone\n"
+
+
+class Give(socketserver.BaseRequestHandler):
+    """Sends DATA."""
+
+    def handle(self):
+        self.request.sendall(DATA)
+
+
+class Take(socketserver.BaseRequestHandler):
+    """Answers with the hash of what comes."""
+
+    def handle(self):
+        digest = hashlib.sha256()
+        while piece := self.request.recv(1 << 20):
+            digest.update(piece)
+        self.request.sendall(digest.hexdigest().encode() + b"\n")
+
+
+class Secret(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(SECRET)
+
+
+class Echo(socketserver.BaseRequestHandler):
+    """UDP."""
+
+    def handle(self):
+        data, server = self.request
+        server.sendto(data, self.client_address)
+
+
+class Names(socketserver.BaseRequestHandler):
+    """A DNS server (RFC 1035, 4.1) of one name."""
+
+    def handle(self):
+        query, server = self.request
+        question = query[12:]
+        name, at = [], 0
+        while question[at]:
+            name.append(question[at + 1:at + 1 + question[at]].decode())
+            at += 1 + question[at]
+        kind, = struct.unpack_from(">H", question, at + 1)
+        found = ".".join(name) == NAME and kind == 1
+        head = query[:2] + struct.pack(">HHHHH", 0x8180 if ".".join(name) == NAME else 0x8183, 1, found, 0, 0)
+        answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton(NAME_ADDRESS) if found else b""
+        server.sendto(head + question[:at + 5] + answer, self.client_address)
+
+
+class Server6(socketserver.ThreadingTCPServer):
+    address_family = socket.AF_INET6
+
+
+def serve(kind, address, port, handler):
+    kind.allow_reuse_address = True
+    server = kind((address, port), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def make_world():
+    for words in (["link", "set", "lo", "up"], ["addr", "add", f"{WORLD}/32", "dev", "lo"], ["-6", "addr", "add", f"{WORLD6}/128", "dev", "lo", "nodad"]):
+        subprocess.run(["ip", *words], check=True)
+    pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
+    pathlib.Path("/tmp/resolv.conf").write_text(f"nameserver {WORLD}\n")
+    subprocess.run(["mount", "--bind", "/tmp/resolv.conf", os.path.realpath("/etc/resolv.conf")], check=True)
+    serve(socketserver.ThreadingTCPServer, WORLD, 9000, Give)
+    serve(socketserver.ThreadingTCPServer, WORLD, 9001, Take)
+    serve(Server6, WORLD6, 9000, Give)
+    serve(Server6, WORLD6, 9001, Take)
+    serve(socketserver.ThreadingUDPServer, WORLD, 9002, Echo)
+    serve(socketserver.ThreadingTCPServer, "127.0.0.1", 9003, Secret)
+    serve(socketserver.ThreadingUDPServer, "127.0.0.1", 9003, Echo)
+    serve(socketserver.ThreadingUDPServer, WORLD, 53, Names)
+
+
+def check_lease(checks, guest):
+    checks.check("the driver is there", "eth0" in guest.shell("ls /sys/class/net"))
+    guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
+    checks.check("DHCP: an address", "10.0.2.15/24" in guest.shell("ip -4 addr show eth0"), guest.shell("cat /tmp/lease"))
+    checks.check("a route", "default via 10.0.2.2" in guest.shell("ip route"))
+    checks.equal("a DNS server", guest.shell("cat /etc/resolv.conf"), "nameserver 10.0.2.3")
+    found = guest.shell("for i in $(seq 40); do ip -6 addr show eth0 | grep -q 'fec0:.*global\\|fec0:.*site' && ip -6 route | grep -q default && break; sleep 0.5; done; ip -6 addr show eth0")
+    checks.check("IPv6: an address by router advertisement", "fec0::" in found, found)
+
+
+def check_names(checks, guest):
+    answer = guest.shell(f"nslookup {NAME}", status=None)
+    checks.check("DNS: a name", NAME_ADDRESS in answer, answer)
+    answer = guest.shell("nslookup nobody.test", status=None)
+    checks.check("DNS: one that is not there", "NXDOMAIN" in answer, answer)
+
+
+def check_ping(checks, guest):
+    for words, what in (("ping -c 2 -W 10 10.0.2.2", "the gateway"), ("ping -c 2 -W 10 -s 4000 10.0.2.2", "with fragments"),
+                        (f"ping -c 2 -W 10 {WORLD}", "the world"), ("ping6 -c 2 -W 10 fec0::2", "the gateway by IPv6")):
+        answer = guest.shell(words, status=None)
+        checks.check(f"ping: {what}", " 0% packet loss" in answer, answer)
+
+
+def check_transfers(checks, guest):
+    for kind, address in (("IPv4", WORLD), ("IPv6", WORLD6)):
+        # nc copies to the end of either side: the file is sent by a shell that keeps the other direction open.
+        got = guest.shell(f"nc {address} 9000 </dev/null >/tmp/data; sha256sum /tmp/data").split()[0]
+        checks.equal(f"{kind}: {SIZE >> 20} MiB from the world", got, HASH)
+        got = guest.shell(f"nc {address} 9001 </tmp/data")
+        checks.equal(f"{kind}: and to it", got, HASH)
+    for size in (1, 1400, 8000):
+        checks.equal(f"UDP: {size} bytes and back", guest.shell(f"guest-udp ask {WORLD} 9002 {size}"), str(size))
+
+
+def check_segments(checks, guest):
+    """Long segments are what the speed comes from: fewer packets than the MTU would make."""
+    count = "cat /sys/class/net/eth0/statistics/{}_packets"
+    before = [int(guest.shell(count.format(way))) for way in ("rx", "tx")]
+    guest.shell(f"nc {WORLD} 9000 </dev/null >/tmp/data")
+    received = int(guest.shell(count.format("rx"))) - before[0]
+    checks.check("long segments are received", received < SIZE // 1448 // 3, received)
+    before = int(guest.shell(count.format("tx")))
+    guest.shell(f"nc {WORLD} 9001 </tmp/data")
+    sent = int(guest.shell(count.format("tx"))) - before
+    checks.check("and sent", sent < SIZE // 1448 // 3, sent)
+
+
+def ask_tcp(port, data, address="127.0.0.1"):
+    with socket.create_connection((address, port), timeout=30) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        back = b""
+        while piece := connection.recv(1 << 16):
+            back += piece
+        return back
+
+
+def ask_udp(port, data):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(2)
+        for _ in range(10):
+            sender.sendto(data, ("127.0.0.1", port))
+            try:
+                return sender.recv(65536)
+            except TimeoutError:
+                pass
+    return b""
+
+
+def check_forwards(checks, guest):
+    guest.shell("nc -ll -p 22 -e cat >/dev/null 2>&1 & guest-udp echo 53 >/tmp/udp & while ! grep -q listening /tmp/udp; do sleep 0.1; done")
+    checks.check("a TCP forward: a MiB and back", ask_tcp(2222, DATA[:1 << 20]) == DATA[:1 << 20])
+    checks.equal("a UDP forward: a datagram and back", ask_udp(5353, b"hello"), b"hello")
+
+
+def check_closed(checks, guest):
+    for address in ("10.0.2.2", "10.0.2.3", "127.0.0.2"):
+        route = "ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.2/32 via 10.0.2.2 dev eth0; " if address.startswith("127") else ""
+        answer = guest.shell(f"{route}nc -w 3 {address} 9003 </dev/null", status=None)
+        checks.check(f"the host's own loopback is closed: TCP to {address}", SECRET.decode().strip() not in answer, answer)
+    checks.equal("and UDP", guest.shell("guest-udp ask 10.0.2.2 9003 20"), "0")
+
+
+def test_open(checks, options):
+    with Guest(options, "--net", "user,forward=tcp:2222:22,forward=udp:5353:53", initrd="net") as guest:
+        guest.wait_ready()
+        for part in (check_lease, check_names, check_ping, check_transfers, check_segments, check_forwards, check_closed):
+            part(checks, guest)
+
+
+def main():
+    options, checks = Options(), Checks()
+    make_world()
+    checks.part(test_open, options)
+    return checks.end()
+
+
+sys.exit(main())
