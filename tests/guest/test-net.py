@@ -18,9 +18,10 @@ from guest import Checks, Guest, GuestError, Options
 
 WORLD, WORLD6 = "10.99.0.1", "fd99::1"
 NAME, NAME_ADDRESS = "alcove.test", "192.0.2.7"
-SIZE = 12 << 20
+SIZE = 6 << 20
 DATA = random.Random(5).randbytes(SIZE)
 HASH = hashlib.sha256(DATA).hexdigest()
+FORWARDS = "forward=tcp:2222:22,forward=udp:5353:53"
 SECRET = b"of this computer alone\n"
 
 
@@ -121,28 +122,24 @@ def check_ping(checks, guest):
         checks.check(f"ping: {what}", " 0% packet loss" in answer, answer)
 
 
+def count_packets(guest, way):
+    return int(guest.shell(f"cat /sys/class/net/eth0/statistics/{way}_packets"))
+
+
 def check_transfers(checks, guest):
+    """Long segments are what the speed comes from: there are fewer packets than the MTU would make."""
     for kind, address in (("IPv4", WORLD), ("IPv6", WORLD6)):
-        # nc copies to the end of either side: the file is sent by a shell that keeps the other direction open.
+        before = count_packets(guest, "rx")
         got = guest.shell(f"nc {address} 9000 </dev/null >/tmp/data; sha256sum /tmp/data").split()[0]
         checks.equal(f"{kind}: {SIZE >> 20} MiB from the world", got, HASH)
+        received = count_packets(guest, "rx") - before
+        before = count_packets(guest, "tx")
         got = guest.shell(f"nc {address} 9001 </tmp/data")
         checks.equal(f"{kind}: and to it", got, HASH)
+        sent = count_packets(guest, "tx") - before
+        checks.check("in long segments", max(sent, received) < SIZE // 1448 // 3, f"{received} packets received, {sent} sent")
     for size in (1, 1400, 8000):
         checks.equal(f"UDP: {size} bytes and back", guest.shell(f"guest-udp ask {WORLD} 9002 {size}"), str(size))
-
-
-def check_segments(checks, guest):
-    """Long segments are what the speed comes from: fewer packets than the MTU would make."""
-    count = "cat /sys/class/net/eth0/statistics/{}_packets"
-    before = [int(guest.shell(count.format(way))) for way in ("rx", "tx")]
-    guest.shell(f"nc {WORLD} 9000 </dev/null >/tmp/data")
-    received = int(guest.shell(count.format("rx"))) - before[0]
-    checks.check("long segments are received", received < SIZE // 1448 // 3, received)
-    before = int(guest.shell(count.format("tx")))
-    guest.shell(f"nc {WORLD} 9001 </tmp/data")
-    sent = int(guest.shell(count.format("tx"))) - before
-    checks.check("and sent", sent < SIZE // 1448 // 3, sent)
 
 
 def ask_tcp(port, data, address="127.0.0.1"):
@@ -168,30 +165,80 @@ def ask_udp(port, data):
 
 
 def check_forwards(checks, guest):
-    guest.shell("nc -ll -p 22 -e cat >/dev/null 2>&1 & guest-udp echo 53 >/tmp/udp & while ! grep -q listening /tmp/udp; do sleep 0.1; done")
+    start_echoes(guest)
     checks.check("a TCP forward: a MiB and back", ask_tcp(2222, DATA[:1 << 20]) == DATA[:1 << 20])
     checks.equal("a UDP forward: a datagram and back", ask_udp(5353, b"hello"), b"hello")
 
 
+def check_forwards_later(checks, guest):
+    """QMP, while it runs."""
+    qmp = guest.connect()
+    qmp.run("x-alcove-hostfwd-add", forward=f"tcp:{WORLD}:2223-:22")
+    checks.equal("a forward that is added, on another address", ask_tcp(2223, b"hello", WORLD), b"hello")
+    qmp.run("x-alcove-hostfwd-remove", forward=f"tcp:{WORLD}:2223")
+    checks.check("and removed", is_refused(2223, WORLD))
+    try:
+        qmp.run("x-alcove-hostfwd-add", forward=f"tcp:{WORLD}:9000-:22")
+        checks.check("one to a port in use is refused", False)
+    except GuestError as error:
+        checks.check("one to a port in use is refused", f"tcp:{WORLD}:9000-:22: Address already in use" in str(error), error)
+    checks.equal("and the others go on", ask_tcp(2222, b"hello"), b"hello")
+
+
 def check_closed(checks, guest):
-    for address in ("10.0.2.2", "10.0.2.3", "127.0.0.2"):
-        route = "ip addr del 127.0.0.1/8 dev lo 2>/dev/null; ip route replace 127.0.0.2/32 via 10.0.2.2 dev eth0; " if address.startswith("127") else ""
-        answer = guest.shell(f"{route}nc -w 3 {address} 9003 </dev/null", status=None)
+    for address in ("10.0.2.2", "10.0.2.3"):
+        answer = guest.shell(f"nc -w 3 {address} 9003 </dev/null", status=None)
         checks.check(f"the host's own loopback is closed: TCP to {address}", SECRET.decode().strip() not in answer, answer)
     checks.equal("and UDP", guest.shell("guest-udp ask 10.0.2.2 9003 20"), "0")
 
 
+def is_refused(port, address="127.0.0.1"):
+    try:
+        socket.create_connection((address, port), timeout=10).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def start_echoes(guest):
+    guest.shell("nc -ll -p 22 -e cat >/dev/null 2>&1 & guest-udp echo 53 >/tmp/udp & while ! grep -q listening /tmp/udp; do sleep 0.1; done")
+
+
 def test_open(checks, options):
-    with Guest(options, "--net", "user,forward=tcp:2222:22,forward=udp:5353:53", initrd="net") as guest:
+    with Guest(options, "--net", f"user,{FORWARDS}", initrd="net") as guest:
         guest.wait_ready()
-        for part in (check_lease, check_names, check_ping, check_transfers, check_segments, check_forwards, check_closed):
+        for part in (check_lease, check_names, check_ping, check_transfers, check_forwards, check_forwards_later, check_closed):
             part(checks, guest)
+
+
+def test_restricted(checks, options):
+    """A second machine with the same ports: they are free again."""
+    with Guest(options, "--net", f"user,restrict=on,{FORWARDS}", initrd="net") as guest:
+        guest.wait_ready()
+        guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
+        checks.equal("restricted: the lease names no gateway", guest.shell("ip route | grep -c default", status=None), "0")
+        guest.shell("ip route add default via 10.0.2.2 dev eth0")
+        answer = guest.shell(f"nc -w 3 {WORLD} 9000 </dev/null | wc -c", status=None)
+        checks.equal("the world cannot be reached all the same", answer.split()[-1], "0")
+        checks.equal("nor by UDP", guest.shell(f"guest-udp ask {WORLD} 9002 20"), "0")
+        check_forwards(checks, guest)
+
+
+def test_port_in_use(checks, options):
+    with socket.create_server(("127.0.0.1", 2222)):
+        ended = subprocess.run([options.vmm, "--accel", "kvm", "--kernel", options.material["vmlinux-generic"], "--net", f"user,{FORWARDS}"],
+                               capture_output=True, text=True, timeout=60)
+    lines = ended.stderr.strip().splitlines()
+    checks.equal("a port in use at the start: exit status", ended.returncode, 1)
+    checks.check("and one line that names it", len(lines) == 1 and "tcp:127.0.0.1:2222" in lines[0] and "already in use" in lines[0], ended.stderr)
 
 
 def main():
     options, checks = Options(), Checks()
     make_world()
     checks.part(test_open, options)
+    checks.part(test_port_in_use, options)
+    checks.part(test_restricted, options)
     return checks.end()
 
 

@@ -36,7 +36,7 @@ WRONG = {
     "--disk": ["disk.raw", "file=a", "format=raw", "file=a,format=floppy", "file=a,format=qcow2,backing=b", "file=,format=raw", "file=a,format=raw,readonly=maybe",
                "file=a,format=raw,file=b", "file=a,format=raw,cache=none"],
     "--cdrom": [""],
-    "--net": ["bridge", "", "none,forward=tcp:1:1", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1"],
+    "--net": ["bridge", "", "none,forward=tcp:1:1", "none,restrict=on", "user,restrict=maybe", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1"],
     "--serial": ["tcp", "file=", "stdio,file=a"],
     "--console": ["tcp", "file=", ""],
     "--display": ["gtk", "spice", "spice=tcp:1", "spice=unix:", "spice=unix:/" + "x" * 107],

@@ -151,6 +151,7 @@ typedef struct VmConfig
   VmNet net;
   VmForwardConfig *forwards; /* VM_NET_USER only */
   unsigned n_forwards;
+  bool net_restricted; /* VM_NET_USER: the guest reaches nothing but those who come by a forward */
 
   VmStream serial;
   VmStream console; /* virtio; VM_STREAM_NONE: there is no such device */

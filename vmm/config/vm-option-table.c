@@ -324,11 +324,21 @@ add_forward (VmConfig *config, const char *text)
 }
 
 static bool
+set_net_word (VmConfig *config, const OptionWord *word)
+{
+  if (word->key != NULL && strcmp (word->key, "restrict") == 0)
+    return parse_switch (word->value, &config->net_restricted);
+  return word->key != NULL && strcmp (word->key, "forward") == 0 &&
+         add_forward (config, word->value);
+}
+
+static bool
 set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   bool said = false;
 
   config->n_forwards = 0;
+  config->net_restricted = false;
   for (unsigned i = 0; i < option_words_get_length (words); i++)
     {
       const OptionWord *word = option_words_get (words, i);
@@ -339,11 +349,11 @@ set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
           if (config->net == VM_NET_NONE && strcmp (word->value, "none") != 0)
             return false;
         }
-      else if (word->key == NULL || strcmp (word->key, "forward") != 0 ||
-               !add_forward (config, word->value))
+      else if (!set_net_word (config, word))
         return false;
     }
-  return said && (config->net == VM_NET_USER || config->n_forwards == 0);
+  return said &&
+         (config->net == VM_NET_USER || (config->n_forwards == 0 && !config->net_restricted));
 }
 
 static bool
@@ -484,8 +494,8 @@ const VmOption vm_option_table[] = {
     .help = "a CD-ROM drive with this image in it, or with nothing",
   },
   [VM_OPTION_NET] = {
-    .name = "net", .argument = "none|user[,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
-    .allowed = "none, or user[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
+    .name = "net", .argument = "none|user[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
+    .allowed = "none, or user[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
                "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards",
     .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
   },

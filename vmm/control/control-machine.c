@@ -95,6 +95,18 @@ set_balloon_interval (void *opaque, unsigned seconds)
 }
 
 static bool
+add_forward (void *opaque, const NetForward *forward, GError **error)
+{
+  return machine_add_forward (opaque, forward, error);
+}
+
+static bool
+remove_forward (void *opaque, const NetForward *forward, GError **error)
+{
+  return machine_remove_forward (opaque, forward, error);
+}
+
+static bool
 screendump (void *opaque, const char *path, GError **error)
 {
   return machine_screendump (opaque, path, error);
@@ -116,6 +128,8 @@ static const ControlTargetOps machine_ops = {
   .get_balloon = get_balloon,
   .set_balloon = set_balloon,
   .set_balloon_interval = set_balloon_interval,
+  .add_forward = add_forward,
+  .remove_forward = remove_forward,
   .screendump = screendump,
 };
 

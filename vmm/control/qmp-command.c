@@ -9,6 +9,7 @@
 #include "control/qmp-balloon.h"
 #include "control/qmp-block.h"
 #include "control/qmp-message.h"
+#include "control/qmp-net.h"
 
 #define PARAMETERS_MAX 6
 
@@ -321,6 +322,8 @@ static const QmpCommand commands[] = {
       { "property", PARAMETER_STRING },
       { "value", PARAMETER_INTEGER } },
     qmp_balloon_qom_set },
+  { "x-alcove-hostfwd-add", { { "forward", PARAMETER_STRING } }, qmp_net_add_forward },
+  { "x-alcove-hostfwd-remove", { { "forward", PARAMETER_STRING } }, qmp_net_remove_forward },
   { "screendump",
     { { "filename", PARAMETER_STRING },
       { "device", PARAMETER_STRING, .optional = true },

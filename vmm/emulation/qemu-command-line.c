@@ -174,6 +174,8 @@ add_net (GPtrArray *argv, const VmConfig *config)
   if (config->net == VM_NET_NONE)
     return;
   g_autoptr (GString) netdev = g_string_new ("user,id=net0");
+  if (config->net_restricted)
+    g_string_append (netdev, ",restrict=on");
   for (unsigned i = 0; i < config->n_forwards; i++)
     g_string_append_printf (netdev, ",hostfwd=%s:127.0.0.1:%u-:%u",
                             vm_forward_protocol_to_string (config->forwards[i].protocol),

@@ -34,7 +34,7 @@ board_net_create (Board *board, GError **error)
 {
   if (board->config.vm->net == VM_NET_NONE)
     return true;
-  board->net_user = net_user_new (false, NULL, error);
+  board->net_user = net_user_new (board->config.vm->net_restricted, NULL, error);
   if (!board->net_user)
     {
       g_prefix_error (error, "--net: ");

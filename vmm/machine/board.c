@@ -370,3 +370,9 @@ board_get_balloon (const Board *board)
 {
   return board->balloon;
 }
+
+NetUser *
+board_get_net_user (const Board *board)
+{
+  return board->net_user;
+}

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
+#include "net/net-user.h"
 #include "platform/cd-drive.h"
 #include "platform/platform-request.h"
 #include "ports/input-port.h"
@@ -67,4 +68,6 @@ ScanoutPort *board_get_scanout (const Board *board);
 InputPort *board_get_input (const Board *board);
 /* Borrowed; NULL: there is no such drive. */
 CdDrive *board_get_cdrom (const Board *board);
+/* Borrowed; NULL: the machine has none. */
+NetUser *board_get_net_user (const Board *board);
 VirtioBalloon *board_get_balloon (const Board *board);

@@ -538,6 +538,33 @@ machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char *fil
   return machine_block_operate (cdrom, operation, file, force, error);
 }
 
+static NetUser *
+get_user_network (Machine *machine, GError **error)
+{
+  NetUser *user = board_get_net_user (machine->board);
+
+  if (!user)
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                         "the machine has no user network: start it with --net user");
+  return user;
+}
+
+bool
+machine_add_forward (Machine *machine, const NetForward *forward, GError **error)
+{
+  NetUser *user = get_user_network (machine, error);
+
+  return user && net_user_add_forward (user, forward, error);
+}
+
+bool
+machine_remove_forward (Machine *machine, const NetForward *forward, GError **error)
+{
+  NetUser *user = get_user_network (machine, error);
+
+  return user && net_user_remove_forward (user, forward, error);
+}
+
 VirtioBalloon *
 machine_get_balloon (Machine *machine)
 {

@@ -164,6 +164,26 @@ set_balloon_interval (void *opaque, unsigned seconds)
 }
 
 static bool
+add_forward (void *opaque, const NetForward *forward, GError **error)
+{
+  g_autofree char *text = net_forward_to_string (forward);
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "add_forward(%s) ", text);
+  return outcome (fake, error);
+}
+
+static bool
+remove_forward (void *opaque, const NetForward *forward, GError **error)
+{
+  g_autofree char *text = net_forward_to_string (forward);
+  FakeControlTarget *fake = opaque;
+
+  g_string_append_printf (fake->calls, "remove_forward(%s) ", text);
+  return outcome (fake, error);
+}
+
+static bool
 screendump (void *opaque, const char *path, GError **error)
 {
   FakeControlTarget *fake = opaque;
@@ -199,6 +219,8 @@ static const ControlTargetOps fake_ops = {
   .get_balloon = get_balloon,
   .set_balloon = set_balloon,
   .set_balloon_interval = set_balloon_interval,
+  .add_forward = add_forward,
+  .remove_forward = remove_forward,
   .screendump = screendump,
 };
 

@@ -423,6 +423,30 @@ test_set_boot (Fixture *fixture, const void *data)
                    "set_boot(cdrom) set_boot(network,menu) set_boot(unsaid) set_boot(disk) ");
 }
 
+#define FORWARD(command, text)                                                                     \
+  "{\"execute\":\"x-alcove-hostfwd-" command "\",\"arguments\":{\"forward\":\"" text "\"}}"
+
+static void
+test_forwards (Fixture *fixture, const void *data)
+{
+  negotiate (fixture);
+  assert_answer (fixture, FORWARD ("add", "tcp::2222-:22"), OK);
+  assert_answer (fixture, FORWARD ("remove", "tcp::2222"), OK);
+  assert_answer (fixture, FORWARD ("add", "tcp::2222"),
+                 GENERIC ("forward 'tcp::2222': not [tcp|udp]:[HOSTADDRESS]:HOSTPORT-"
+                          "[GUESTADDRESS]:GUESTPORT with ports from 1 to 65535"));
+  assert_answer (fixture, FORWARD ("remove", "tcp"),
+                 GENERIC ("forward 'tcp': not [tcp|udp]:[HOSTADDRESS]:HOSTPORT with a port from 1 "
+                          "to 65535"));
+  assert_answer (fixture, "{\"execute\":\"x-alcove-hostfwd-add\"}",
+                 GENERIC ("Parameter 'forward' is missing"));
+  fixture->fake.error = "in use";
+  assert_answer (fixture, FORWARD ("add", "udp:0.0.0.0:53-:5353"), GENERIC ("in use"));
+  g_assert_cmpstr (fixture->fake.calls->str, ==,
+                   "add_forward(tcp:127.0.0.1:2222-:22) remove_forward(tcp:127.0.0.1:2222-:0) "
+                   "add_forward(udp:0.0.0.0:53-:5353) ");
+}
+
 static void
 test_balloon (Fixture *fixture, const void *data)
 {
@@ -539,6 +563,7 @@ main (int argc, char **argv)
   add ("descriptors-bounded", test_descriptors_are_bounded);
   add ("screendump", test_screendump);
   add ("set-boot", test_set_boot);
+  add ("forwards", test_forwards);
   add ("balloon", test_balloon);
   add ("balloon-stats", test_balloon_stats);
   g_test_add_func ("/qmp-session/balloon-event", test_balloon_event);

@@ -148,6 +148,10 @@ test_sockets (void)
   g_assert_true (has (argv, "-device", "virtconsole,bus=console-bus.0,chardev=console0"));
   g_assert_cmpstr (find (argv, "-netdev", 0), ==,
                    "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:127.0.0.1:53-:5353");
+  config->net_restricted = true;
+  g_auto (GStrv) restricted = qemu_command_line_new (config, "q", NULL);
+  g_assert_true (
+      g_str_has_prefix (find (restricted, "-netdev", 0), "user,id=net0,restrict=on,hostfwd="));
 }
 
 static void
