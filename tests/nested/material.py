@@ -7,6 +7,8 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py uefi-esp                  the same without the root: its initrd is all there is
        material.py uefi-cd                   a CD with that shim and GRUB
        material.py qmp-client                the folder of QEMU's Python modules, from Debian's source package
+       material.py debian-server|debian-systemd-boot|debian-desktop
+                                             raw disks with a Debian as it is installed (debian_disk.py); copy them before you boot them
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -15,6 +17,7 @@ whole or not at all, and two runs at once wait for one another.
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import lzma
 import os
@@ -25,6 +28,7 @@ import sys
 import tempfile
 
 import qemu_source
+import debian_disk
 import tcg_module
 import uefi_disk
 
@@ -308,6 +312,35 @@ class Material:
                 os.rename(part, target)
             return target
 
+    def debian_root(self, variant):
+        stamp = hashlib.sha256((HERE / "debian_disk.py").read_bytes()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"debian-{variant}-root-{stamp}.raw"
+            if not target.exists():
+                print(f"material: making a Debian {variant} (minutes)", file=sys.stderr, flush=True)
+                part = target.with_name(target.name + ".part")
+                debian_disk.make_root(part, variant, run, self.mirror())
+                os.rename(part, target)
+            return target
+
+    def debian(self, variant):
+        """variant: server, desktop, or systemd-boot, which is the server with another loader."""
+        grub, root = self.unpacked("uefi-boot", uefi_disk.PACKAGES), self.debian_root("server" if variant == "systemd-boot" else variant)
+        stamp = hashlib.sha256(str(root).encode() + (HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
+        with self.locked(), tempfile.TemporaryDirectory(dir=self.cache) as folder:
+            target = self.cache / f"debian-{variant}-{stamp}.raw"
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                part.unlink(missing_ok=True)
+                try:
+                    uefi_disk.make(part, grub, None, None, root, debian_disk.GRUB_CFG)
+                    if variant == "systemd-boot":
+                        debian_disk.use_systemd_boot(part, self.unpacked("systemd-boot", ("systemd-boot-efi",)), root, folder)
+                except (subprocess.CalledProcessError, uefi_disk.DiskError) as error:
+                    raise MaterialError(str(error)) from error
+                os.rename(part, target)
+            return target
+
     def mirror(self):
         """Where this computer has its own Debian packages from; none known: mmdebstrap's choice."""
         sites = run("apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)", "Created-By: Packages", "Codename: bookworm").decode()
@@ -325,6 +358,7 @@ def main():
     words = sys.argv[1:]
     whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
              "qmp-client": material.qmp_client}
+    whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in ("server", "systemd-boot", "desktop")})
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2

@@ -22,6 +22,10 @@ menuentry "Debian" {
 """
 
 
+class DiskError(Exception):
+    pass
+
+
 def run(*command):
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
@@ -66,8 +70,8 @@ def insert(source, image, start):
     run("dd", f"if={source}", f"of={image}", "bs=1M", f"seek={start // MIB}", "conv=sparse,notrunc", "status=none")
 
 
-def make(image, packages, kernel, initrd, root):
-    """image: a new file. packages: the folder of PACKAGES, unpacked. root: an ext4 file system, or None."""
+def make(image, packages, kernel, initrd, root, grub_cfg=GRUB_CFG):
+    """image: a new file. packages: the folder of PACKAGES, unpacked. kernel, initrd: None where the root has its own. root: an ext4 file system, or None."""
     root_size = root.stat().st_size if root else 0
     with open(image, "xb") as file:
         file.truncate(ROOT_START + root_size + 1 * MIB)
@@ -81,8 +85,9 @@ def make(image, packages, kernel, initrd, root):
     esp.unlink()
     for name, source in FILES.items():
         esp_copy(image, ESP_START, name, packages / source)
-    esp_copy(image, ESP_START, "vmlinuz", kernel)
-    esp_copy(image, ESP_START, "initrd", initrd)
-    write_grub_cfg(image, GRUB_CFG)
+    for name, source in (("vmlinuz", kernel), ("initrd", initrd)):
+        if source:
+            esp_copy(image, ESP_START, name, source)
+    write_grub_cfg(image, grub_cfg)
     if root:
         insert(root, image, ROOT_START)

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "firmware/firmware-descriptor.h"
+
 static const struct
 {
   const char *code;
@@ -234,6 +236,15 @@ take (OvmfFiles *files, const VmConfig *config, GError **error)
                        parts[i].path, problem->message);
           return false;
         }
+    }
+  if (firmware_descriptor_needs_smm (config->firmware_code, firmware_descriptor_folders))
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+                   "--firmware: %s: this build needs System Management Mode, which these machines "
+                   "do not have; name one that does not (OVMF_CODE_4M.fd, which checks signatures "
+                   "as well when the variables have keys)",
+                   config->firmware_code);
+      return false;
     }
   files->code = g_strdup (config->firmware_code);
   files->template = g_strdup (config->firmware_variables);

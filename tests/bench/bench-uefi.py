@@ -1,0 +1,140 @@
+"""Starts one Debian disk through stock UEFI firmware under alcove-vmm and QEMU q35, both on KVM, to its login prompt, and compares them.
+
+Usage: bench-uefi.py --vmm FILE --disk FILE [--runs N] [--memory MIB] [--json FILE]
+
+Runs where /dev/kvm is real: on a host that has it, or in tests/nested/appliance. --disk is raw (tests/nested/material.py debian-server); it
+is copied into memory once, and each start has it as it was. Both have the same firmware, devices (virtio disk, graphics, keyboard, tablet and
+entropy, on PCI) and take turns (A B A B ...), so that a drift of the machine's speed falls on both; ratios are of the medians.
+
+Figures, from the start of the process to the login prompt on the serial port:
+  firmware, kernel, login  seconds until the firmware starts a boot entry, the kernel's first line is out, the login prompt is there
+  exits                    KVM exits of that machine (debugfs), and those of each kind
+  user_exits               of them, exits to the VMM for a port or for memory that is a device's
+  cpu                      CPU seconds of the process; work: those that its guest did not have
+Ends 1 when a machine did not get there, or when a limit of the project is missed: login in at most 0.8 of q35's time, exits and
+CPU seconds at most q35's.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import selectors
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+FIRMWARE = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
+STAGES = {"firmware": rb"BdsDxe: starting", "kernel": rb"Linux version", "login": rb"login: "}
+NOISE = 1.10
+TICKS = os.sysconf("SC_CLK_TCK")
+LIMITS = [("login", 0.8), ("exits", 1.0), ("cpu", 1.0)]
+# The debugfs counters that say of what kind exits are.
+KINDS = ("exits", "io_exits", "mmio_exits", "halt_exits", "irq_exits", "irq_window_exits", "pf_fixed", "insn_emulation", "signal_exits", "fpu_reload")
+
+
+def alcove(options, disk, nvram):
+    return [options.vmm, "--accel", "kvm", "--cpus", "1", "--memory", f"{options.memory}M", "--firmware", "uefi", "--nvram", nvram,
+            "--disk", f"file={disk},format=raw", "--net", "none", "--serial", "stdio", "--display", "none"]
+
+
+def q35(options, disk, nvram):
+    devices = [word for name in ("gpu", "keyboard", "tablet", "rng") for word in ("-device", f"virtio-{name}-pci")]
+    return ["qemu-system-x86_64", "-M", "q35", "-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", f"{options.memory}M", "-nodefaults",
+            "-no-user-config", "-display", "none", "-serial", "stdio",
+            "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE[0]}", "-drive", f"if=pflash,unit=1,format=raw,file={nvram}",
+            "-drive", f"if=none,id=disk,format=raw,file={disk}", "-device", "virtio-blk-pci,drive=disk,bootindex=0", *devices]
+
+
+MACHINES = {"alcove-vmm": alcove, "q35": q35}
+
+
+def watch(process, seconds):
+    """The seconds of each stage that was seen, and what was said."""
+    said, seen, start = b"", {}, time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(seen) < len(STAGES) and time.monotonic() < start + seconds:
+            if not selector.select(timeout=1):
+                continue
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                break
+            said += piece
+            for stage, pattern in STAGES.items():
+                if stage not in seen and re.search(pattern, said):
+                    seen[stage] = time.monotonic() - start
+    return seen, said
+
+
+def counters(pid):
+    totals = {}
+    for folder in glob.glob(f"/sys/kernel/debug/kvm/{pid}-*"):
+        for kind in KINDS:
+            try:
+                totals[kind] = totals.get(kind, 0) + int(open(f"{folder}/{kind}").read())
+            except FileNotFoundError:
+                pass
+    return totals
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    user, system, guest = (int(fields[i - 3]) / TICKS for i in (14, 15, 43))
+    return user + system, user + system - guest
+
+
+def boot(name, options, folder):
+    disk, nvram = f"{folder}/disk.raw", f"{folder}/nvram.fd"
+    subprocess.run(["cp", "--sparse=always", f"{folder}/master.raw", disk], check=True)
+    shutil.copyfile(FIRMWARE[1], nvram)
+    command = MACHINES[name](options, disk, nvram)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        seen, said = watch(process, options.timeout)
+        if "login" not in seen:
+            sys.stderr.write(said[-2000:].decode(errors="replace") + "\n")
+            raise SystemExit(f"bench-uefi: {name} did not reach the login prompt in {options.timeout} s (only {seen}): {' '.join(command)}")
+        figures = counters(process.pid)
+        figures["user_exits"] = figures.get("io_exits", 0) + figures.get("mmio_exits", 0)
+        figures["cpu"], figures["work"] = cpu_seconds(process.pid)
+        print(f"{name:12}", "  ".join(f"{stage} {seconds:.1f}" for stage, seconds in seen.items()), figures, flush=True)
+        return {**seen, **figures}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("vmm", "disk"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--memory", type=int, default=512)
+    parser.add_argument("--timeout", type=int, default=400)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["cp", "--sparse=always", options.disk, f"{folder}/master.raw"], check=True)
+        runs = {name: [] for name in MACHINES}
+        for _ in range(options.runs):
+            for name in MACHINES:
+                runs[name].append(boot(name, options, folder))
+    medians = {name: {figure: statistics.median(run[figure] for run in taken) for figure in taken[0]} for name, taken in runs.items()}
+    missed = 0
+    for figure, limit in [("firmware", None), ("kernel", None), ("user_exits", None), ("work", None), *LIMITS]:
+        ratio = medians["alcove-vmm"][figure] / max(medians["q35"][figure], 1e-9)
+        good = limit is None or ratio <= limit * (NOISE if figure in STAGES else 1)
+        missed += not good
+        print(f"ratio {figure}: alcove-vmm / q35 = {ratio:.3f}" + (f" (limit {limit:.2f}) {'ok' if good else 'MISSED'}" if limit else ""))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"runs": runs, "medians": medians}, file, indent=1)
+    return 1 if missed else 0
+
+
+sys.exit(main())
