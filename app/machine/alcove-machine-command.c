@@ -2,6 +2,10 @@
 
 #include "machine/alcove-machine-private.h"
 
+#include "machine/disc-image.h"
+
+#define DISC_DRIVE "cdrom0" /* its id with the VMM */
+
 /* Theory of operation: all but force off is one command of the control connection, whose answer is
  * the result. Force off is answered by the machine's end, in alcove-machine.c: until then its tasks
  * wait in `off_tasks`. */
@@ -139,6 +143,97 @@ alcove_machine_reset_async (AlcoveMachine *self, GCancellable *cancellable,
 
 gboolean
 alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
+{
+  return alcove_machine_finish_boolean (self, result, error);
+}
+
+/* For its next starts. */
+static gboolean
+save_disc (AlcoveMachine *self, const char *file, GError **error)
+{
+  g_autoptr (MachineSettings) settings = NULL;
+
+  if (self->settings == NULL)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                   "The settings of “%s” cannot be read", self->id);
+      return FALSE;
+    }
+  settings = machine_settings_copy (self->settings);
+  machine_settings_set_cdrom (settings, file);
+  return alcove_machine_apply_settings (self, settings, error);
+}
+
+static void
+on_disc_changed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  AlcoveMachine *self = g_task_get_source_object (task);
+  g_autoptr (JsonNode) node = NULL;
+  GError *error = NULL;
+
+  node = machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
+  if (node == NULL &&
+      g_error_matches (error, MACHINE_CONTROL_ERROR, MACHINE_CONTROL_ERROR_DEVICE_NOT_FOUND))
+    {
+      g_clear_error (&error);
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                               "“%s” runs without a CD-ROM drive: shut it down and try again",
+                               alcove_machine_get_name (self));
+    }
+  else if (node == NULL || !save_disc (self, g_task_get_task_data (task), &error))
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+}
+
+static void
+tell_disc (AlcoveMachine *self, GTask *task, const char *file, gboolean force)
+{
+  JsonObject *arguments = json_object_new ();
+
+  json_object_set_string_member (arguments, "id", DISC_DRIVE);
+  json_object_set_boolean_member (arguments, "force", force);
+  if (file != NULL)
+    {
+      json_object_set_string_member (arguments, "filename", file);
+      json_object_set_string_member (arguments, "format", "raw");
+    }
+  machine_control_execute_async (alcove_machine_get_control (self),
+                                 file != NULL ? "blockdev-change-medium" : "eject", arguments,
+                                 g_task_get_cancellable (task), on_disc_changed, task);
+}
+
+void
+alcove_machine_change_disc_async (AlcoveMachine *self, const char *file, gboolean force,
+                                  GCancellable *cancellable, GAsyncReadyCallback callback,
+                                  gpointer data)
+{
+  g_autoptr (GTask) task = NULL;
+  DiscImage image;
+  GError *error = NULL;
+
+  g_return_if_fail (file == NULL || g_path_is_absolute (file));
+  if (alcove_machine_is_active (self))
+    task = command_task (self, alcove_machine_change_disc_async, cancellable, callback, data);
+  else
+    task = g_task_new (self, cancellable, callback, data);
+  if (task == NULL)
+    return;
+  g_task_set_source_tag (task, alcove_machine_change_disc_async);
+  g_task_set_task_data (task, g_strdup (file), g_free);
+  if (file != NULL && !disc_image_read (file, &image, &error))
+    g_task_return_error (task, error);
+  else if (alcove_machine_is_active (self))
+    tell_disc (self, g_steal_pointer (&task), file, force);
+  else if (!save_disc (self, file, &error))
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+}
+
+gboolean
+alcove_machine_change_disc_finish (AlcoveMachine *self, GAsyncResult *result, GError **error)
 {
   return alcove_machine_finish_boolean (self, result, error);
 }

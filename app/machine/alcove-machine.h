@@ -77,6 +77,15 @@ void alcove_machine_reset_async (AlcoveMachine *self, GCancellable *cancellable,
                                  GAsyncReadyCallback callback, gpointer data);
 gboolean alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError **error);
 
+/* Puts the image of a disc into the CD-ROM drive, or, with NULL, takes out the one that is there: at once while it runs, and for
+ * its next starts. Nothing changes when it fails, as it does when a guest holds the disc (MACHINE_CONTROL_ERROR_GENERIC) unless
+ * `force` takes it away all the same. `file` is an absolute path. */
+void alcove_machine_change_disc_async (AlcoveMachine *self, const char *file, gboolean force,
+                                       GCancellable *cancellable, GAsyncReadyCallback callback,
+                                       gpointer data);
+gboolean alcove_machine_change_disc_finish (AlcoveMachine *self, GAsyncResult *result,
+                                            GError **error);
+
 /* Looks whether a VMM runs for it, and connects to it; removes a stale socket. Done when "state"
  * is right. Never an error but cancellation. */
 void alcove_machine_reconnect_async (AlcoveMachine *self, GCancellable *cancellable,

@@ -183,9 +183,18 @@ disc_image_read (const char *path, DiscImage *image, GError **error)
 {
   struct stat st;
   gboolean ok;
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  int saved_errno = errno;
+  int fd, saved_errno;
 
+  if (!g_utf8_validate (path, -1, NULL))
+    {
+      /* It goes into JSON and into a key file. */
+      g_autofree char *shown = g_filename_display_name (path);
+
+      return fail (error, shown, G_IO_ERROR_INVALID_FILENAME,
+                   "has a name that is not UTF-8: rename it");
+    }
+  fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  saved_errno = errno;
   if (fd < 0)
     {
       g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),

@@ -19,7 +19,7 @@ typedef struct DiscImage
 } DiscImage;
 
 /* Reads a few blocks of the file: blocks for that long. Errors (G_IO_ERROR) name the file, what is wrong with it and what to do:
- * it is not there, no regular file, no image of a disc, or cut off, which a download that ended early is. */
+ * it is not there, not named in UTF-8, no regular file, no image of a disc, or cut off, which a download that ended early is. */
 gboolean disc_image_read (const char *path, DiscImage *image, GError **error);
 
 /* The same of its first bytes; `size` is the file's. FALSE: it is no disc. */

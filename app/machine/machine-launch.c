@@ -177,8 +177,13 @@ add_disks (GPtrArray *argv, MachineSettings *settings, const char *folder, GErro
                              machine_disk_format_to_string (disk.format),
                              disk.readonly ? ",readonly=on" : ""));
     }
-  return add_file (argv, "--cdrom", folder, machine_settings_get_cdrom (settings), "CD-ROM image",
-                   error);
+  if (machine_settings_get_cdrom (settings) != NULL)
+    return add_file (argv, "--cdrom", folder, machine_settings_get_cdrom (settings), "CD-ROM image",
+                     error);
+  /* A drive for the discs that the user puts in while it runs. */
+  if (machine_settings_get_firmware (settings) == MACHINE_FIRMWARE_UEFI)
+    take (argv, "--cdrom", g_strdup ("none"));
+  return TRUE;
 }
 
 char **

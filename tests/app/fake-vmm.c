@@ -7,6 +7,8 @@
  *   crash       exit status 3 after the first "stop"
  *   no-thumb    screendump writes what is no PNG
  *   own-display offers x-alcove-add-client besides add_client
+ *   held-disc   a guest holds the disc: it is let go of by force only
+ *   no-drive    has no CD-ROM drive
  *
  * A display that was given to it reads the name of the command by which it was.
  */
@@ -78,6 +80,34 @@ add_client (const char *command)
   given_fd = -1;
 }
 
+/* What was asked of the drive is in the file `disc`, in the machine's folder. */
+static void
+change_disc (int fd, JsonObject *request, const char *command, JsonObject *arguments)
+{
+  gboolean force = json_object_get_boolean_member_with_default (arguments, "force", FALSE);
+  const char *id = json_object_get_string_member_with_default (arguments, "id", "");
+  const char *file = json_object_get_string_member_with_default (arguments, "filename", "-");
+  const char *problem = NULL;
+  g_autofree char *text = NULL;
+
+  if (mode_is ("no-drive") || !g_str_equal (id, "cdrom0"))
+    problem = "DeviceNotFound";
+  else if (mode_is ("held-disc") && !force)
+    problem = "GenericError";
+  if (problem != NULL)
+    text = g_strdup_printf ("{\"error\": {\"class\": \"%s\", \"desc\": \"held or not there\"}, "
+                            "\"id\": \"%s\"}",
+                            problem, json_object_get_string_member (request, "id"));
+  if (text != NULL)
+    {
+      say (fd, text);
+      return;
+    }
+  text = g_strdup_printf ("%s %s", command, file);
+  g_file_set_contents ("disc", text, -1, NULL);
+  answer (fd, request, "{}");
+}
+
 static void
 carry_out (int fd, JsonObject *request)
 {
@@ -88,6 +118,8 @@ carry_out (int fd, JsonObject *request)
 
   if (g_str_equal (command, "query-kvm"))
     answer (fd, request, "{\"enabled\": false, \"present\": true}");
+  else if (g_str_equal (command, "eject") || g_str_equal (command, "blockdev-change-medium"))
+    change_disc (fd, request, command, arguments);
   else if (g_str_equal (command, "query-status"))
     answer (fd, request,
             running ? "{\"running\": true, \"status\": \"running\"}"

@@ -336,6 +336,93 @@ test_settings_change (void)
   wait_for_state (machine, MACHINE_STATE_STOPPED);
 }
 
+/* The smallest file that is a disc. */
+static char *
+make_disc (void)
+{
+  char *path = app_test_path ("disc.iso");
+  g_autofree char *bytes = g_malloc0 (17 * 2048);
+
+  memcpy (bytes + 16 * 2048, "\1CD001\1", 7);
+  bytes[16 * 2048 + 80] = 17;
+  g_assert_true (g_file_set_contents (path, bytes, 17 * 2048, NULL));
+  return path;
+}
+
+static gboolean
+change_disc (AlcoveMachine *machine, const char *file, gboolean force, GError **error)
+{
+  AppTestWait wait = { NULL };
+  g_autoptr (GAsyncResult) result = NULL;
+
+  alcove_machine_change_disc_async (machine, file, force, NULL, app_test_callback, &wait);
+  result = app_test_wait (&wait);
+  return alcove_machine_change_disc_finish (machine, result, error);
+}
+
+/* What the drive was told, and what the machine's next start will have in it. */
+static void
+assert_disc (AlcoveMachine *machine, const char *told, const char *saved)
+{
+  g_autofree char *path = g_build_filename (alcove_machine_get_folder (machine), "disc", NULL);
+  g_autofree char *ini =
+      g_build_filename (alcove_machine_get_folder (machine), MACHINE_SETTINGS_FILE, NULL);
+  g_autoptr (MachineSettings) settings = machine_settings_load (ini, NULL);
+  g_autofree char *text = app_test_exists (path) ? app_test_read (path) : NULL;
+
+  g_assert_cmpstr (text, ==, told);
+  g_assert_cmpstr (machine_settings_get_cdrom (alcove_machine_get_settings (machine)), ==, saved);
+  g_assert_cmpstr (machine_settings_get_cdrom (settings), ==, saved);
+}
+
+static void
+test_disc (void)
+{
+  g_autoptr (AlcoveMachine) machine = make_machine ();
+  g_autofree char *disc = make_disc ();
+  g_autofree char *told = g_strconcat ("blockdev-change-medium ", disc, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (change_disc (machine, disc, FALSE, &error));
+  assert_disc (machine, NULL, disc);
+  start (machine, "");
+  g_assert_true (change_disc (machine, NULL, FALSE, &error));
+  assert_disc (machine, "eject -", NULL);
+  g_assert_true (change_disc (machine, disc, FALSE, &error));
+  assert_disc (machine, told, disc);
+  g_assert_false (change_disc (machine, alcove_machine_get_folder (machine), FALSE, &error));
+  app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_IS_DIRECTORY, "is a folder");
+  assert_disc (machine, told, disc);
+  g_assert_true (RUN (machine, force_off, &error));
+  g_assert_true (change_disc (machine, NULL, FALSE, &error));
+  assert_disc (machine, told, NULL);
+}
+
+/* A disc that is held, or no drive: nothing changes, not for the next start either. */
+static void
+test_disc_refused (void)
+{
+  g_autoptr (AlcoveMachine) machine = make_machine ();
+  g_autoptr (AlcoveMachine) other = make_machine ();
+  g_autofree char *disc = make_disc ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (change_disc (machine, disc, FALSE, &error));
+  start (machine, "held-disc");
+  g_assert_false (change_disc (machine, NULL, FALSE, &error));
+  app_test_assert_error (error, MACHINE_CONTROL_ERROR, MACHINE_CONTROL_ERROR_GENERIC, "held");
+  assert_disc (machine, NULL, disc);
+  g_assert_true (change_disc (machine, NULL, TRUE, &error));
+  assert_disc (machine, "eject -", NULL);
+  g_assert_true (RUN (machine, force_off, &error));
+
+  start (other, "no-drive");
+  g_assert_false (change_disc (other, disc, FALSE, &error));
+  app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "without a CD-ROM drive");
+  assert_disc (other, NULL, NULL);
+  g_assert_true (RUN (other, force_off, &error));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -349,6 +436,8 @@ main (int argc, char **argv)
   g_test_add_func ("/alcove-machine/somebody-elses", test_somebody_elses);
   g_test_add_func ("/alcove-machine/outlives", test_outlives);
   g_test_add_func ("/alcove-machine/connection-lost", test_connection_lost);
+  g_test_add_func ("/alcove-machine/disc", test_disc);
+  g_test_add_func ("/alcove-machine/disc-refused", test_disc_refused);
   g_test_add_func ("/alcove-machine/display", test_display);
   g_test_add_func ("/alcove-machine/thumbnail", test_thumbnail);
   g_test_add_func ("/alcove-machine/bad-thumbnail", test_bad_thumbnail);

@@ -88,6 +88,7 @@ test_argv_uefi (void)
   g_assert_nonnull (strstr (argv, "--net\nnone\n"));
   g_assert_null (strstr (argv, "--kernel"));
   g_assert_null (strstr (argv, "--disk\n"));
+  g_assert_nonnull (strstr (argv, "--cdrom\nnone\n")); /* a drive for what comes later */
 }
 
 /* What is not there is said by its name, before anything is started. */
