@@ -1,6 +1,8 @@
 #include "cli/cli-command.h"
 
+#include <string.h>
 #include <unistd.h>
+#include "gallery/disc-machine.h"
 #include "gallery/gallery-catalog.h"
 #include "gallery/gallery-install.h"
 
@@ -25,41 +27,36 @@ install_options_clear (InstallOptions *options)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InstallOptions, install_options_clear)
 
+/* What the options say, where they say something: 0, and -1 of the network. */
+typedef struct Wishes
+{
+  guint cpus;
+  guint64 memory;
+  guint64 disk;
+  int network;
+} Wishes;
+
 /* FALSE: told on stderr. */
 static gboolean
-apply_options (GalleryInstall *install, const InstallOptions *options)
+parse_wishes (const InstallOptions *options, Wishes *wishes)
 {
-  guint64 bytes;
-
-  if (options->name != NULL)
-    gallery_install_set_machine_name (install, options->name);
-  if (options->cpus != 0)
+  *wishes = (Wishes){ .cpus = (guint) options->cpus, .network = -1 };
+  if (options->cpus != 0 && (options->cpus < 1 || options->cpus > MACHINE_CPUS_MAX))
     {
-      if (options->cpus < 1 || options->cpus > MACHINE_CPUS_MAX)
-        {
-          cli_fail_text ("--cpus %d: 1 to %d are allowed", options->cpus, MACHINE_CPUS_MAX);
-          return FALSE;
-        }
-      gallery_install_set_cpus (install, options->cpus);
+      cli_fail_text ("--cpus %d: 1 to %d are allowed", options->cpus, MACHINE_CPUS_MAX);
+      return FALSE;
     }
-  if (options->memory != NULL)
+  if (options->memory != NULL &&
+      (!cli_parse_size (options->memory, &wishes->memory) || wishes->memory < MACHINE_MEMORY_MIN ||
+       wishes->memory > MACHINE_MEMORY_MAX))
     {
-      if (!cli_parse_size (options->memory, &bytes) || bytes < MACHINE_MEMORY_MIN ||
-          bytes > MACHINE_MEMORY_MAX)
-        {
-          cli_fail_text ("--memory %s: 64M to 256G are allowed", options->memory);
-          return FALSE;
-        }
-      gallery_install_set_memory (install, bytes);
+      cli_fail_text ("--memory %s: 64M to 256G are allowed", options->memory);
+      return FALSE;
     }
-  if (options->disk != NULL)
+  if (options->disk != NULL && !cli_parse_size (options->disk, &wishes->disk))
     {
-      if (!cli_parse_size (options->disk, &bytes))
-        {
-          cli_fail_text ("--disk %s: a size like 20G is needed", options->disk);
-          return FALSE;
-        }
-      gallery_install_set_disk_size (install, bytes);
+      cli_fail_text ("--disk %s: a size like 20G is needed", options->disk);
+      return FALSE;
     }
   if (options->network != NULL)
     {
@@ -71,8 +68,29 @@ apply_options (GalleryInstall *install, const InstallOptions *options)
           cli_fail_text ("--network %s: user or none is needed", options->network);
           return FALSE;
         }
-      gallery_install_set_network (install, word->value);
+      wishes->network = word->value;
     }
+  return TRUE;
+}
+
+/* FALSE: told on stderr. */
+static gboolean
+apply_options (GalleryInstall *install, const InstallOptions *options)
+{
+  Wishes wishes;
+
+  if (!parse_wishes (options, &wishes))
+    return FALSE;
+  if (options->name != NULL)
+    gallery_install_set_machine_name (install, options->name);
+  if (wishes.cpus != 0)
+    gallery_install_set_cpus (install, wishes.cpus);
+  if (wishes.memory != 0)
+    gallery_install_set_memory (install, wishes.memory);
+  if (options->disk != NULL)
+    gallery_install_set_disk_size (install, wishes.disk);
+  if (wishes.network >= 0)
+    gallery_install_set_network (install, wishes.network);
   return TRUE;
 }
 
@@ -175,6 +193,85 @@ install_entry (GalleryEntry *entry, const InstallOptions *options)
   return CLI_EXIT_DONE;
 }
 
+/* NULL: told on stderr. */
+static AlcoveMachine *
+create_from_disc (const char *file, const InstallOptions *options, const Wishes *wishes)
+{
+  g_autoptr (MachineStore) store = cli_open_store ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (DiscMachine) plan = NULL;
+  AlcoveMachine *machine = NULL;
+
+  if (store == NULL)
+    return NULL;
+  plan = disc_machine_new (file, store, &error);
+  if (plan != NULL)
+    {
+      if (options->name != NULL)
+        {
+          g_free (plan->name);
+          plan->name = g_strdup (options->name);
+        }
+      if (wishes->cpus != 0)
+        plan->cpus = wishes->cpus;
+      if (wishes->memory != 0)
+        plan->memory = wishes->memory;
+      if (options->disk != NULL)
+        plan->disk_size = wishes->disk;
+      if (wishes->network >= 0)
+        plan->network = wishes->network;
+      machine = disc_machine_create (plan, store, &error);
+    }
+  if (machine == NULL)
+    cli_fail (error);
+  return machine;
+}
+
+static int
+install_disc (const char *file, const InstallOptions *options)
+{
+  g_autoptr (GCancellable) cancellable = cli_cancellable_new ();
+  g_autoptr (AlcoveMachine) machine = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (CliWait) wait = CLI_WAIT_INIT;
+  Wishes wishes;
+
+  if (!parse_wishes (options, &wishes))
+    return CLI_EXIT_USAGE;
+  machine = create_from_disc (file, options, &wishes);
+  if (machine == NULL)
+    return CLI_EXIT_FAILED;
+  if (options->start)
+    {
+      alcove_machine_start_async (machine, cancellable, cli_wait_callback, &wait);
+      if (!alcove_machine_start_finish (machine, cli_wait_for (&wait), &error))
+        return cli_fail (error);
+    }
+  if (options->json)
+    {
+      g_autoptr (JsonBuilder) builder = json_builder_new ();
+
+      json_builder_begin_object (builder);
+      cli_add_string (builder, "id", alcove_machine_get_id (machine));
+      cli_add_string (builder, "name", alcove_machine_get_name (machine));
+      cli_add_string (builder, "folder", alcove_machine_get_folder (machine));
+      json_builder_end_object (builder);
+      cli_print_json (builder);
+    }
+  else
+    g_print ("“%s” is %s\n", alcove_machine_get_name (machine),
+             options->start ? "running" : "ready");
+  return CLI_EXIT_DONE;
+}
+
+/* A word that no entry of the gallery can have, or the name of a file. */
+static gboolean
+is_file (const char *word)
+{
+  return strchr (word, G_DIR_SEPARATOR) != NULL || g_str_has_suffix (word, ".iso") ||
+         g_file_test (word, G_FILE_TEST_IS_REGULAR);
+}
+
 int
 cli_install_run (int argc, char **argv)
 {
@@ -194,13 +291,16 @@ cli_install_run (int argc, char **argv)
   g_autoptr (GalleryCatalog) catalog = NULL;
   GalleryEntry *entry;
 
-  if (!cli_parse (&argc, &argv, "ENTRY",
+  if (!cli_parse (&argc, &argv, "ENTRY|FILE.iso",
                   "Download, verify and unpack a system of the gallery and make a machine of it.\n"
-                  "A download that was broken off goes on where it was.",
+                  "A download that was broken off goes on where it was. Or make a machine that\n"
+                  "starts from a disc image of your own, with an empty disk to install to.",
                   entries, 1, 1))
     return CLI_EXIT_USAGE;
   catalog = gallery_catalog_new_default ();
   entry = gallery_catalog_find (catalog, argv[1]);
+  if (entry == NULL && is_file (argv[1]))
+    return install_disc (argv[1], &options);
   if (entry == NULL)
     return cli_fail_text ("there is no system “%s”; “alcove gallery” lists the %u there are",
                           argv[1], g_list_model_get_n_items (G_LIST_MODEL (catalog)));

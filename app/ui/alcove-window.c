@@ -2,10 +2,12 @@
 
 #include <glib/gi18n.h>
 #include <string.h>
+#include "ui/assistant/disc-window.h"
 #include "ui/assistant/install-page.h"
 #include "ui/gallery/gallery-page.h"
 #include "ui/library/library-page.h"
 #include "ui/machine/machine-actions.h"
+#include "ui/machine/machine-disc.h"
 #include "ui/machine/machine-page.h"
 
 #define UNDO_SECONDS 12
@@ -329,6 +331,39 @@ action_fullscreen (GtkWidget *widget, const char *name, GVariant *parameter)
     gtk_window_fullscreen (GTK_WINDOW (widget));
 }
 
+static void
+action_new_from_disc (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  disc_window_choose (GTK_WINDOW (widget));
+}
+
+/* A disc image dropped on the library or the gallery becomes a machine; dropped on a machine that is off or on, it goes into its
+ * drive. */
+static gboolean
+on_drop (AlcoveWindow *self, const GValue *value)
+{
+  const GSList *files = g_value_get_boxed (value);
+  g_autofree char *path = files != NULL ? g_file_get_path (files->data) : NULL;
+  AlcoveMachine *machine = alcove_window_get_machine (self);
+
+  if (path == NULL || files->next != NULL)
+    return FALSE;
+  if (machine != NULL)
+    machine_disc_insert_file (machine, path, GTK_WINDOW (self));
+  else
+    disc_window_present (path, GTK_WINDOW (self));
+  return TRUE;
+}
+
+static void
+add_drop_target (AlcoveWindow *self)
+{
+  GtkDropTarget *target = gtk_drop_target_new (GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
+
+  g_signal_connect_swapped (target, "drop", G_CALLBACK (on_drop), self);
+  gtk_widget_add_controller (GTK_WIDGET (self), GTK_EVENT_CONTROLLER (target));
+}
+
 /* Bubbling: the focused widget, and with it a guest's screen, comes first. */
 static const struct
 {
@@ -343,6 +378,7 @@ static const struct
   { "<Control>f", "win.search" },
   { "F11", "win.fullscreen" },
   { "<Control>n", "app.new-window" },
+  { "<Control><Shift>n", "win.new-from-disc" },
   { "<Control>comma", "app.preferences" },
   { "<Control>question", "win.show-help-overlay" },
   { "<Control>w", "window.close" },
@@ -447,6 +483,7 @@ alcove_window_class_init (AlcoveWindowClass *klass)
   gtk_widget_class_install_action (widget_class, "win.back", NULL, action_back);
   gtk_widget_class_install_action (widget_class, "win.library", NULL, action_view);
   gtk_widget_class_install_action (widget_class, "win.gallery", NULL, action_view);
+  gtk_widget_class_install_action (widget_class, "win.new-from-disc", NULL, action_new_from_disc);
   gtk_widget_class_install_action (widget_class, "win.search", NULL, action_search);
   gtk_widget_class_install_action (widget_class, "win.fullscreen", NULL, action_fullscreen);
 }
@@ -465,6 +502,7 @@ alcove_window_init (AlcoveWindow *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   gtk_search_bar_connect_entry (self->search_bar, self->search_entry);
   add_shortcuts (self);
+  add_drop_target (self);
   g_signal_connect_swapped (self->leaflet, "notify::visible-child", G_CALLBACK (on_place_changed),
                             self);
   g_signal_connect_swapped (self->leaflet, "notify::child-transition-running",

@@ -5,6 +5,7 @@ installer kernel served by HTTP on 127.0.0.1, and one whose checksum is wrong. T
 where it is (`alcove show` without a machine says it); machines are the real monitor's.
 """
 
+import configparser
 import functools
 import hashlib
 import http.server
@@ -23,6 +24,24 @@ import unittest
 ALCOVE, VMM = map(os.path.abspath, sys.argv[1:3])
 KERNEL = pathlib.Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
 PATIENCE = 120  # seconds that a slow computer may take for any one step
+
+
+def disc(path, label):
+    """An ISO 9660 volume with nothing in it but the boot catalog's word that UEFI starts it."""
+    block, blocks = 2048, 24
+    image = bytearray(block * blocks)
+
+    def put(number, offset, data):
+        image[number * block + offset:number * block + offset + len(data)] = data
+
+    put(16, 0, b"\1CD001\1")
+    put(16, 40, label.encode().ljust(32))
+    put(16, 80, blocks.to_bytes(4, "little"))
+    put(17, 0, b"\0CD001\1EL TORITO SPECIFICATION")
+    put(17, 0x47, (20).to_bytes(4, "little"))
+    put(20, 0, b"\1\xef")
+    put(20, 30, b"\x55\xaa\x88")
+    path.write_bytes(image)
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -123,7 +142,8 @@ class AppTest(unittest.TestCase):
             if value:
                 return value
             if time.monotonic() > end:
-                self.fail(f"{what}: not within {PATIENCE} s")
+                logs = "".join(path.read_text(errors="replace") for path in self.folder.glob("data/machines/*/*.log"))
+                self.fail(f"{what}: not within {PATIENCE} s; machines {self.alcove('list', '--json').stdout} {logs}")
             time.sleep(0.3)
 
     def wait_place(self, place):
@@ -148,6 +168,22 @@ class AppTest(unittest.TestCase):
     def wait_dialog(self, n_before):
         self.wait_for("a dialog", lambda: len(self.windows()) > n_before)
         self.focus()
+
+    def choose_file(self, keys, path):
+        """In the file chooser that the keys open."""
+        before = len(self.windows())
+        self.press(keys)
+        self.wait_dialog(before)
+        time.sleep(1)
+        subprocess.run(["xdotool", "type", "--delay", "30", str(path)], check=True)
+        time.sleep(0.5)
+        self.press("Return")
+
+    def disc_of(self, machine):
+        """What the machine's settings have in its drive."""
+        settings = configparser.RawConfigParser()
+        settings.read(self.folder / "data/machines" / machine["id"] / "machine.ini")
+        return settings["machine"].get("cdrom")
 
     # --- tests ---
 
@@ -193,6 +229,66 @@ class AppTest(unittest.TestCase):
         self.wait_dialog(before)
         self.press("alt+f")
         self.wait_for("the machine is off", lambda: self.machine()["state"] == "stopped")
+
+    def test_a_machine_from_a_disc_image_whose_disc_is_changed(self):
+        first, second = self.folder / "My_Installer-1.iso", self.folder / "second.iso"
+        disc(first, "FIRST")
+        disc(second, "SECOND")
+        self.assertEqual(self.open_app(), "library/empty")
+        before = len(self.windows())
+        self.choose_file("ctrl+shift+n", first)
+        self.wait_for("the chooser is gone and the machine's window there", lambda: len(self.windows()) == before + 1)
+        time.sleep(1)
+        self.focus()
+        self.press("Return")  # the button that makes the machine
+        self.wait_place("machine")
+        machine = self.machine()
+        # The one connection is the app's: it tells when the machine runs.
+        self.alcove("show", machine["id"], "--wait-picture", "--timeout", str(PATIENCE))
+        self.assertEqual(machine["name"], "My Installer-1")
+        self.assertEqual(self.disc_of(machine), str(first))
+
+        self.focus()
+        self.press("ctrl+alt+Home", "alt+Left")
+        self.wait_place("library/grid")
+        self.press("ctrl+shift+d")
+        self.wait_for("the disc is out", lambda: self.disc_of(machine) is None)
+        self.choose_file("ctrl+d", second)
+        self.wait_for("the other one is in", lambda: self.disc_of(machine) == str(second))
+        self.kill_app()
+        self.wait_for("the machine still runs", lambda: self.machine()["state"] == "running")
+
+    def test_the_command_line_makes_a_machine_from_a_disc_image(self):
+        path = self.folder / "system.iso"
+        disc(path, "SYSTEM")
+        made = json.loads(self.alcove("install", str(path), "--name", "Mine", "--disk", "3G", "--json").stdout)
+        machine = self.machine()
+        self.assertEqual((made["id"], machine["name"], self.disc_of(machine)), (machine["id"], "Mine", str(path)))
+        self.assertEqual((pathlib.Path(made["folder"]) / "disk.raw").stat().st_size, 3 << 30)
+        os.truncate(path, 22 * 2048)
+        refused = self.alcove("install", str(path), check=False)
+        self.assertEqual((refused.returncode, len(refused.stderr.splitlines())), (1, 1))
+        self.assertIn("cut off", refused.stderr)
+        started = self.alcove("start", machine["id"], check=False)
+        self.alcove("force-off", machine["id"])
+        self.assertEqual(started.returncode, 0, started.stderr)
+
+    def test_a_file_that_is_no_disc_makes_no_machine(self):
+        foreign, cut = self.folder / "foreign.iso", self.folder / "cut.iso"
+        foreign.write_bytes(b"no disc" * 10000)
+        disc(cut, "CUT")
+        os.truncate(cut, 22 * 2048)
+        self.open_app()
+        for path in (foreign, cut):
+            before = len(self.windows())
+            self.choose_file("ctrl+shift+n", path)
+            self.wait_for("a dialog says so", lambda: len(self.windows()) == before + 1)
+            time.sleep(1)
+            self.focus()
+            self.press("Escape")
+            self.wait_for("it is gone", lambda: len(self.windows()) == before)
+            self.focus()
+        self.assertEqual(self.machines(), [])
 
     def test_a_wrong_checksum_makes_no_machine_and_says_which(self):
         result = self.alcove("install", "wrong", check=False)

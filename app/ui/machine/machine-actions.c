@@ -5,6 +5,7 @@
 #include <string.h>
 #include "ui/alcove-application.h"
 #include "ui/alcove-window.h"
+#include "ui/machine/machine-disc.h"
 #include "ui/machine/machine-properties.h"
 #include "ui/machine/machine-rename.h"
 
@@ -255,6 +256,30 @@ do_properties (AlcoveMachine *machine, GtkWidget *widget)
 }
 
 static void
+do_insert_disc (AlcoveMachine *machine, GtkWidget *widget)
+{
+  g_autoptr (Request) request = request_new (machine, widget, NULL);
+
+  machine_disc_insert (machine, request_get_window (request));
+}
+
+static void
+do_eject_disc (AlcoveMachine *machine, GtkWidget *widget)
+{
+  g_autoptr (Request) request = request_new (machine, widget, NULL);
+
+  machine_disc_eject (machine, request_get_window (request));
+}
+
+static gboolean
+has_disc (AlcoveMachine *machine)
+{
+  MachineSettings *settings = alcove_machine_get_settings (machine);
+
+  return settings != NULL && machine_settings_get_cdrom (settings) != NULL;
+}
+
+static void
 delete_now (Request *request)
 {
   AlcoveApplication *application = alcove_application_get ();
@@ -324,6 +349,7 @@ typedef struct ActionInfo
   void (*run) (AlcoveMachine *machine, GtkWidget *widget);
   guint states;
   const char *accelerator;
+  gboolean (*applies) (AlcoveMachine *machine); /* NULL: in each of the states */
 } ActionInfo;
 
 static const ActionInfo infos[] = {
@@ -337,6 +363,8 @@ static const ActionInfo infos[] = {
   { "force-off", do_force_off, LIVE | IN (STARTING), "<Control><Shift>End" },
   { "rename", do_rename, ALL, "F2" },
   { "properties", do_properties, ALL, "<Alt>Return" },
+  { "insert-disc", do_insert_disc, IDLE | LIVE, "<Control>d" },
+  { "eject-disc", do_eject_disc, IDLE | LIVE, "<Control><Shift>d", has_disc },
   { "delete", do_delete, ALL | IN (BROKEN), "Delete" },
 };
 
@@ -357,7 +385,11 @@ on_activate (GSimpleAction *action, GVariant *parameter, Binding *binding)
 static void
 update_enabled (GSimpleAction *action, AlcoveMachine *machine, const ActionInfo *info)
 {
-  g_simple_action_set_enabled (action, (info->states >> alcove_machine_get_state (machine)) & 1);
+  gboolean enabled = (info->states >> alcove_machine_get_state (machine)) & 1;
+
+  if (enabled && info->applies != NULL)
+    enabled = info->applies (machine);
+  g_simple_action_set_enabled (action, enabled);
 }
 
 static void
@@ -399,6 +431,7 @@ machine_actions_new (AlcoveMachine *machine, GtkWidget *widget)
       g_action_map_add_action (G_ACTION_MAP (group), G_ACTION (action));
     }
   g_signal_connect_object (machine, "notify::state", G_CALLBACK (on_state), group, 0);
+  g_signal_connect_object (machine, "notify::settings", G_CALLBACK (on_state), group, 0);
   return group;
 }
 
@@ -437,6 +470,7 @@ GMenuModel *
 machine_actions_new_menu (void)
 {
   g_autoptr (GMenu) power = g_menu_new ();
+  g_autoptr (GMenu) disc = g_menu_new ();
   g_autoptr (GMenu) edit = g_menu_new ();
   g_autoptr (GMenu) end = g_menu_new ();
   GMenu *menu = g_menu_new ();
@@ -447,11 +481,14 @@ machine_actions_new_menu (void)
   add_item (power, _ ("Sh_ut Down"), "shut-down");
   add_item (power, _ ("R_estart…"), "reset");
   add_item (power, _ ("_Force Off…"), "force-off");
+  add_item (disc, _ ("_Insert Disc…"), "insert-disc");
+  add_item (disc, _ ("E_ject Disc"), "eject-disc");
   add_item (edit, _ ("Open in New _Window"), "open-window");
   add_item (edit, _ ("Re_name…"), "rename");
   add_item (edit, _ ("P_roperties"), "properties");
   add_item (end, _ ("_Delete"), "delete");
   g_menu_append_section (menu, NULL, G_MENU_MODEL (power));
+  g_menu_append_section (menu, NULL, G_MENU_MODEL (disc));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (edit));
   g_menu_append_section (menu, NULL, G_MENU_MODEL (end));
   return G_MENU_MODEL (menu);
