@@ -34,6 +34,12 @@ linux /vmlinuz console=tty0 loglevel=6 alcove.console=ttyS0 alcove.later=virtio-
 initrd /initrd
 boot
 """
+SECURE_CFG = """linux /changed console=ttyS0
+linux /vmlinuz console=ttyS0
+initrd /initrd
+boot
+"""
+LONG = 240  # seconds, for what firmware reads and checks
 WAIT_CFG = "echo ALCOVE-DISK\nsleep 1000\n"
 
 
@@ -156,28 +162,49 @@ def test_order(checks, options):
             checks.equal(f"from the {device} after x-alcove-set-boot", found.group(0), said)
 
 
-def test_secure_boot(checks, options):
-    """The first disk's loader was changed by a byte: refused; the second's is Debian's: it runs."""
-    nvram = "/tmp/secure.fd"
-    shutil.copyfile(SECURE_TEMPLATE, nvram)
-    tampered = "/tmp/tampered.raw"
-    shutil.copyfile(options.disk, tampered)
-    loader = "/tmp/loader.efi"
-    subprocess.run(["mcopy", "-n", "-i", f"{tampered}@@{uefi_disk.ESP_START}", "::EFI/BOOT/BOOTX64.EFI", loader], check=True)
-    with open(loader, "r+b") as file:
+def change_a_byte(path):
+    with open(path, "r+b") as file:
         file.seek(0x8000)
         byte = file.read(1)
         file.seek(0x8000)
         file.write(bytes((byte[0] ^ 1,)))
-    uefi_disk.esp_copy(tampered, uefi_disk.ESP_START, "EFI/BOOT/BOOTX64.EFI", loader)
-    with Guest(options, "--disk", f"file={tampered},format=raw", "--disk", f"file={options.disk},format=raw", "--nvram", str(nvram), form="uefi") as guest:
+
+
+def secure_disks(options):
+    """A disk whose loader was changed by a byte, one whose loader nobody signed, and Debian's, where GRUB tries a changed kernel first."""
+    disks = {name: f"/tmp/{name}.raw" for name in ("changed", "unsigned")}
+    loader, kernel = "/tmp/loader.efi", "/tmp/kernel"
+    for disk in disks.values():
+        shutil.copyfile(options.disk, disk)
+    for name, file in (("EFI/BOOT/BOOTX64.EFI", loader), ("vmlinuz", kernel)):
+        subprocess.run(["mcopy", "-n", "-i", f"{options.disk}@@{uefi_disk.ESP_START}", f"::{name}", file], check=True)
+        change_a_byte(file)
+    uefi_disk.esp_copy(disks["changed"], uefi_disk.ESP_START, "EFI/BOOT/BOOTX64.EFI", loader)
+    uefi_disk.esp_copy(disks["unsigned"], uefi_disk.ESP_START, "EFI/BOOT/BOOTX64.EFI", options.material["systemd-boot"])
+    uefi_disk.esp_copy(options.disk, uefi_disk.ESP_START, "changed", kernel)
+    return [*disks.values(), options.disk]
+
+
+def test_secure_boot(checks, options):
+    nvram = "/tmp/secure.fd"
+    shutil.copyfile(SECURE_TEMPLATE, nvram)
+    uefi_disk.write_grub_cfg(options.disk, SECURE_CFG)
+    disks = [word for disk in secure_disks(options) for word in ("--disk", f"file={disk},format=raw")]
+    with Guest(options, *disks, "--nvram", str(nvram), form="uefi") as guest:
         guest.connect()
-        found = guest.expect(r"BdsDxe: failed to load (Boot\w+).*: (Access Denied|Security Violation)")
-        checks.check("Secure Boot refuses a loader that was changed", True)
-        guest.expect("ALCOVE-(DISK|CD)")
-        started = re.findall(r"BdsDxe: starting (Boot\w+)", guest.console)
-        checks.check("and runs Debian's signed shim", started and started[-1] != found.group(1), started)
-        print(f"both after {guest.seconds():.1f} s", flush=True)
+        refused = {guest.expect(r"BdsDxe: failed to load (Boot\w+).*: (Access Denied|Security Violation)", LONG).group(1) for _ in range(2)}
+        checks.equal("Secure Boot refuses a loader that was changed, and one that nobody signed", len(refused), 2)
+        started = guest.expect(r"BdsDxe: starting (Boot\w+)", LONG).group(1)
+        checks.check("and starts Debian's signed shim", started not in refused, (started, refused))
+        guest.expect("bad shim signature", LONG)
+        checks.check("whose GRUB refuses a kernel that was changed", True)
+        guest.wait_ready()
+        print(f"Debian's signed kernel after {guest.seconds():.1f} s", flush=True)
+        log = guest.shell("dmesg | grep -iE 'secure ?boot'")
+        checks.check("and starts Debian's, which knows of it", "Secure boot enabled" in log, log)
+        guest.shell(f"mount -t efivarfs efivarfs {EFIVARS}")
+        checks.equal("the firmware says so as well", [guest.file(f"{EFIVARS}/{name}-{GLOBAL_VARIABLE}")[4:] for name in ("SecureBoot", "SetupMode")],
+                     [b"\1", b"\0"])
 
 
 def main():

@@ -14,6 +14,7 @@ PACKAGES = {
     "desktop": "systemd-sysv,udev,dbus,initramfs-tools,linux-image-amd64,login,kmod,zstd,weston,seatd,fonts-dejavu-core",
 }
 SIZE = {"server": "700M", "desktop": "1400M"}
+VARIANTS = (*SIZE, "systemd-boot")
 LABEL = "alcove-root"
 # For which an initrd looks whose MODULES=list.
 INITRD_MODULES = ("virtio_pci", "virtio_blk", "virtio-gpu", "ahci", "sd_mod", "ext4")
@@ -52,7 +53,7 @@ cat >"$1/etc/systemd/system/weston.service" <<'end'
 mkdir -p "$1/root/.config"
 chroot "$1" systemctl -q enable weston.service seatd.service
 """
-WORDS = f"root=LABEL={LABEL} ro console=tty0 console=ttyS0"
+WORDS = f"root=LABEL={LABEL} ro quiet console=tty0 console=ttyS0"
 # As grub-mkconfig writes it: graphics, whose mode the kernel keeps.
 GRUB_CFG = f"""search --no-floppy --label {LABEL} --set=root
 loadfont /EFI/debian/unicode.pf2
@@ -69,6 +70,11 @@ LOADER = {
     "loader/loader.conf": "default debian.conf\ntimeout 0\n",
     "loader/entries/debian.conf": f"title Debian GNU/Linux\nlinux /vmlinuz\ninitrd /initrd.img\noptions {WORDS}\n",
 }
+
+
+def recipe(variant):
+    """Of which a change makes another root."""
+    return PACKAGES[variant], SIZE[variant], LEFT_OUT, PREPARE, FINISH, DESKTOP if variant == "desktop" else None
 
 
 def make_root(path, variant, run, mirror):
@@ -95,9 +101,9 @@ def kernel_and_initrd(root, folder):
     return files
 
 
-def use_systemd_boot(image, packages, root, folder):
+def use_systemd_boot(image, loader, root, folder):
     """Turns a copy of a disk with shim and GRUB into one with systemd-boot: loader, entry, kernel and initrd on its EFI system partition."""
-    uefi_disk.esp_copy(image, uefi_disk.ESP_START, "EFI/BOOT/BOOTX64.EFI", packages / "usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+    uefi_disk.esp_copy(image, uefi_disk.ESP_START, "EFI/BOOT/BOOTX64.EFI", loader)
     for file in kernel_and_initrd(root, folder):
         uefi_disk.esp_copy(image, uefi_disk.ESP_START, file.name, file)
     for name, text in LOADER.items():

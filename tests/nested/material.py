@@ -313,7 +313,7 @@ class Material:
             return target
 
     def debian_root(self, variant):
-        stamp = hashlib.sha256((HERE / "debian_disk.py").read_bytes()).hexdigest()[:16]
+        stamp = hashlib.sha256(repr(debian_disk.recipe(variant)).encode()).hexdigest()[:16]
         with self.locked():
             target = self.cache / f"debian-{variant}-root-{stamp}.raw"
             if not target.exists():
@@ -323,10 +323,29 @@ class Material:
                 os.rename(part, target)
             return target
 
+    def systemd_boot(self):
+        return self.unpacked("systemd-boot", ("systemd-boot-efi",)) / "usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+
+    def memtest(self):
+        return self.unpacked("memtest86+", ("memtest86+",)) / "boot/memtest86+x64.efi"
+
+    def ipxe(self):
+        return self.unpacked("ipxe", ("ipxe",)) / "usr/lib/ipxe/ipxe.efi"
+
+    def grub_rescue(self):
+        """As grub-mkrescue makes it: a CD with a shell of GRUB's."""
+        with self.locked(), tempfile.TemporaryDirectory(dir=self.cache) as folder:
+            target = self.cache / "grub-rescue.iso"
+            if not target.exists():
+                run("grub-mkrescue", "-d", "/usr/lib/grub/x86_64-efi", "-o", f"{folder}/rescue.iso")
+                os.rename(f"{folder}/rescue.iso", target)
+            return target
+
     def debian(self, variant):
         """variant: server, desktop, or systemd-boot, which is the server with another loader."""
         grub, root = self.unpacked("uefi-boot", uefi_disk.PACKAGES), self.debian_root("server" if variant == "systemd-boot" else variant)
-        stamp = hashlib.sha256(str(root).encode() + (HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
+        stamp = hashlib.sha256(str(root).encode() + repr((debian_disk.GRUB_CFG, debian_disk.LOADER)).encode() +
+                               (HERE / "uefi_disk.py").read_bytes()).hexdigest()[:16]
         with self.locked(), tempfile.TemporaryDirectory(dir=self.cache) as folder:
             target = self.cache / f"debian-{variant}-{stamp}.raw"
             if not target.exists():
@@ -335,7 +354,7 @@ class Material:
                 try:
                     uefi_disk.make(part, grub, None, None, root, debian_disk.GRUB_CFG)
                     if variant == "systemd-boot":
-                        debian_disk.use_systemd_boot(part, self.unpacked("systemd-boot", ("systemd-boot-efi",)), root, folder)
+                        debian_disk.use_systemd_boot(part, self.systemd_boot(), root, folder)
                 except (subprocess.CalledProcessError, uefi_disk.DiskError) as error:
                     raise MaterialError(str(error)) from error
                 os.rename(part, target)
@@ -358,7 +377,7 @@ def main():
     words = sys.argv[1:]
     whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
              "qmp-client": material.qmp_client}
-    whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in ("server", "systemd-boot", "desktop")})
+    whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in debian_disk.VARIANTS})
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
         print(__doc__, file=sys.stderr)
         return 2
