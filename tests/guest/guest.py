@@ -114,20 +114,21 @@ class Qmp:
 
 
 class Guest:
-    """with Guest (options, ...) as guest: started, and at the end killed if it still is there. form: vmlinux, kernel or uefi."""
+    """with Guest (options, ...) as guest: started, and at the end killed if it still is there. form: vmlinux, kernel or uefi.
+    command: another monitor's, whole, with the serial port on stdio."""
 
     def __init__(self, options, *arguments, flavour="generic", form="vmlinux", cmdline="", memory="512M", cpus=1,
-                 console="console=ttyS0 quiet", initrd=None):
+                 console="console=ttyS0 quiet", initrd=None, command=None):
         self.console = ""
         self.mark = 0
         self.qmp = None
         self.shell_ready = False
         self.folder = tempfile.mkdtemp(prefix="guest-")
         self.control = f"{self.folder}/control"
-        start = ["--firmware", "uefi"] if form == "uefi" else [
+        start = [] if command else ["--firmware", "uefi"] if form == "uefi" else [
             "--kernel", options.material[f"{form}-{flavour}"], "--initrd", options.material[f"initrd-{initrd or flavour}"],
             "--cmdline", f"{console} {cmdline}".strip()]
-        command = [options.vmm, "--accel", "kvm", *start,
+        command = command or [options.vmm, "--accel", "kvm", *start,
                    "--memory", memory, *(["--cpus", str(cpus)] if cpus else []), "--serial", "stdio", "--control", f"unix:{self.control}", *arguments]
         self.errors = open(f"{self.folder}/stderr", "w+")
         self.start = time.monotonic()
