@@ -176,12 +176,10 @@ on_poll_fd (int fd, void *opaque)
 {
 }
 
+/* There is something new to wait for: which is asked anyway before the context waits again, and it is the context's owner that is here. */
 static void
 on_notify (void *opaque)
 {
-  NetUser *user = opaque;
-
-  g_main_context_wakeup (user->context);
 }
 
 static const SlirpCb callbacks = {
