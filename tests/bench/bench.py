@@ -28,12 +28,15 @@ def run(title, command):
 
 def main():
     build = pathlib.Path(sys.argv[1]).absolute()
-    kernel, initrd = material("vmlinux", "generic"), material("initrd", "generic")
+    kernel, initrd, initrd_net = material("vmlinux", "generic"), material("initrd", "generic"), material("initrd", "net")
     statuses = {
         "frame paths": run("frames from the monitor to a client", [build / "tests" / "bench" / "bench-scanout"]),
         "boots": run("boots on KVM", [
             NESTED / "appliance", "--timeout", "900", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd])), "--",
             "python3", "tests/bench/bench-boot.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", kernel, "--initrd", initrd]),
+        "network": run("the network on KVM", [
+            NESTED / "appliance", "--timeout", "600", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd_net])), "--",
+            "python3", "tests/bench/bench-net.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", kernel, "--initrd", initrd_net]),
     }
     for name, status in statuses.items():
         print(f"bench: {name}:", {0: "every limit met", 1: "a limit missed (above)"}.get(status, "did not run"))

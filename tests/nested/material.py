@@ -3,6 +3,7 @@
 Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py vmlinux generic|cloud     the ELF inside it, for PVH
        material.py initrd generic|cloud      busybox, the flavour's virtio, DRM, evdev and ext4 modules, tests/guest/guest-init
+       material.py initrd pc|sata|net        the generic one, and the modules and tools for a subject
        material.py uefi-disk                 a raw disk that UEFI boots: shim, GRUB, kernel and that root; copy it before you boot it
        material.py uefi-esp                  the same without the root: its initrd is all there is
        material.py uefi-cd                   a CD with that shim and GRUB
@@ -378,7 +379,8 @@ def main():
     whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
              "qmp-client": material.qmp_client}
     whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in debian_disk.VARIANTS})
-    if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in PACKAGES):
+    if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in (
+            GUEST_MODULES if words[0] == "initrd" else PACKAGES)):
         print(__doc__, file=sys.stderr)
         return 2
     try:
