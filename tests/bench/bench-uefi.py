@@ -3,8 +3,8 @@
 Usage: bench-uefi.py --vmm FILE --disk FILE [--runs N] [--memory MIB] [--json FILE]
 
 Runs where /dev/kvm is real: on a host that has it, or in tests/nested/appliance. --disk is raw (tests/nested/material.py debian-server); it
-is copied into memory once, and each start has it as it was. Both have the same firmware, devices (virtio disk, graphics, keyboard, tablet and
-entropy, on PCI) and take turns (A B A B ...), so that a drift of the machine's speed falls on both; ratios are of the medians.
+is copied into memory once, and each start has it and fresh variables as they were. Both have the same firmware, devices (virtio disk, graphics
+that show firmware and boot loader as well, keyboard, tablet and entropy, on PCI) and take turns (A B A B ...), so that a drift of the machine's speed falls on both; ratios are of the medians.
 
 Figures, from the start of the process to the login prompt on the serial port:
   firmware, grub, login    seconds until the firmware starts a boot entry, GRUB begins, the login prompt is there
@@ -43,7 +43,7 @@ def alcove(options, disk, nvram):
 
 
 def q35(options, disk, nvram):
-    devices = [word for name in ("gpu", "keyboard", "tablet", "rng") for word in ("-device", f"virtio-{name}-pci")]
+    devices = [word for name in ("virtio-vga", "virtio-keyboard-pci", "virtio-tablet-pci", "virtio-rng-pci") for word in ("-device", name)]
     return ["qemu-system-x86_64", "-M", "q35", "-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", f"{options.memory}M", "-nodefaults",
             "-no-user-config", "-display", "none", "-serial", "stdio",
             "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE[0]}", "-drive", f"if=pflash,unit=1,format=raw,file={nvram}",
