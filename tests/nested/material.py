@@ -331,7 +331,7 @@ class Material:
         return self.unpacked("memtest86+", ("memtest86+",)) / "boot/memtest86+x64.efi"
 
     def ipxe(self):
-        return self.unpacked("ipxe", ("ipxe",)) / "usr/lib/ipxe/ipxe.efi"
+        return self.unpacked("ipxe", ("ipxe",)) / "boot/ipxe.efi"
 
     def grub_rescue(self):
         """As grub-mkrescue makes it: a CD with a shell of GRUB's."""
