@@ -7,12 +7,15 @@ import hashlib
 import os
 import pathlib
 import random
+import shutil
+import signal
 import socket
 import socketserver
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 from guest import Checks, Guest, GuestError, Options
 
@@ -224,6 +227,46 @@ def test_restricted(checks, options):
         check_forwards(checks, guest)
 
 
+def make_uplink(options):
+    """passt wants a device with a default route, whose addresses it gives to the guest."""
+    module = next(pathlib.Path(options.material["vmlinux-generic"]).parent.glob("lib/modules/*/kernel/drivers/net/dummy.ko"))
+    for words in (["insmod", module], ["ip", "link", "add", "up0", "type", "dummy"], ["ip", "addr", "add", "192.0.2.2/24", "dev", "up0"],
+                  ["ip", "link", "set", "up0", "up"], ["ip", "route", "add", "default", "via", "192.0.2.1", "dev", "up0"]):
+        subprocess.run([str(word) for word in words], check=True)
+
+
+def check_no_passt(checks, options):
+    ended = subprocess.run([options.vmm, "--accel", "kvm", "--kernel", options.material["vmlinux-generic"], "--net", "passt"],
+                           env={"PATH": "/nowhere"}, capture_output=True, text=True, timeout=60)
+    checks.equal("passt that is not installed: exit status", ended.returncode, 1)
+    checks.check("and what to do", "install the package passt" in ended.stderr, ended.stderr)
+
+
+def test_passt(checks, options):
+    check_no_passt(checks, options)
+    if not shutil.which("passt"):
+        print("passt is not installed: its part is skipped", flush=True)
+        return
+    make_uplink(options)
+    with Guest(options, "--net", f"passt,{FORWARDS}", initrd="net") as guest:
+        guest.wait_ready()
+        guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
+        checks.check("passt: the guest has this computer's address", "192.0.2.2/24" in guest.shell("ip -4 addr show eth0"), guest.shell("cat /tmp/lease"))
+        got = guest.shell(f"nc {WORLD} 9000 </dev/null >/tmp/data; sha256sum /tmp/data").split()[0]
+        checks.equal(f"{SIZE >> 20} MiB from the world", got, HASH)
+        checks.equal("and to it", guest.shell(f"nc {WORLD} 9001 </tmp/data"), HASH)
+        answer = guest.shell("nc -w 3 192.0.2.1 9003 </dev/null", status=None)
+        checks.check("the host's own loopback is closed", SECRET.decode().strip() not in answer, answer)
+        check_forwards(checks, guest)
+        children = pathlib.Path(f"/proc/{guest.process.pid}/task/{guest.process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        end = time.monotonic() + 30
+        while "no network any more" not in guest.messages() and time.monotonic() < end:
+            time.sleep(0.1)
+        checks.check("passt killed: it is said", "no network any more" in guest.messages(), guest.messages())
+        checks.equal("and the machine goes on", guest.shell("echo there"), "there")
+
+
 def test_port_in_use(checks, options):
     with socket.create_server(("127.0.0.1", 2222)):
         ended = subprocess.run([options.vmm, "--accel", "kvm", "--kernel", options.material["vmlinux-generic"], "--net", f"user,{FORWARDS}"],
@@ -239,6 +282,7 @@ def main():
     checks.part(test_open, options)
     checks.part(test_port_in_use, options)
     checks.part(test_restricted, options)
+    checks.part(test_passt, options)
     return checks.end()
 
 

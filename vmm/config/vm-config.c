@@ -333,8 +333,8 @@ validate_forwards (const VmConfig *config, GError **error)
   if (config->n_forwards > VM_FORWARDS_MAX)
     return refuse (error, "--net: %u forwards; at most %u are allowed", config->n_forwards,
                    VM_FORWARDS_MAX);
-  if (config->n_forwards > 0 && config->net != VM_NET_USER)
-    return refuse (error, "--net: forward= is allowed only with user");
+  if (config->n_forwards > 0 && config->net == VM_NET_NONE)
+    return refuse (error, "--net: forward= is allowed only with user and passt");
   for (unsigned i = 0; i < config->n_forwards; i++)
     for (unsigned j = 0; j < i; j++)
       if (config->forwards[i].protocol == config->forwards[j].protocol &&

@@ -55,6 +55,7 @@ typedef enum
 {
   VM_NET_NONE,
   VM_NET_USER,
+  VM_NET_PASST, /* the same by the program passt; on KVM */
   VM_N_NETS
 } VmNet;
 
@@ -149,7 +150,7 @@ typedef struct VmConfig
   char *cdrom; /* a raw image; "": a drive with nothing in it; NULL: no drive */
 
   VmNet net;
-  VmForwardConfig *forwards; /* VM_NET_USER only */
+  VmForwardConfig *forwards; /* not of VM_NET_NONE */
   unsigned n_forwards;
   bool net_restricted; /* VM_NET_USER: the guest reaches nothing but those who come by a forward */
 

@@ -333,6 +333,25 @@ set_net_word (VmConfig *config, const OptionWord *word)
 }
 
 static bool
+parse_net (const char *text, VmNet *net)
+{
+  static const char *const words[] = {
+    [VM_NET_NONE] = "none",
+    [VM_NET_USER] = "user",
+    [VM_NET_PASST] = "passt",
+  };
+  static_assert (G_N_ELEMENTS (words) == VM_N_NETS, "a word for each network");
+
+  for (unsigned i = 0; i < VM_N_NETS; i++)
+    if (strcmp (text, words[i]) == 0)
+      {
+        *net = i;
+        return true;
+      }
+  return false;
+}
+
+static bool
 set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   bool said = false;
@@ -345,15 +364,14 @@ set_net (VmConfig *config, const VmOption *option, const OptionWords *words)
       if (word->key == NULL && !said)
         {
           said = true;
-          config->net = strcmp (word->value, "user") == 0 ? VM_NET_USER : VM_NET_NONE;
-          if (config->net == VM_NET_NONE && strcmp (word->value, "none") != 0)
+          if (!parse_net (word->value, &config->net))
             return false;
         }
       else if (!set_net_word (config, word))
         return false;
     }
-  return said &&
-         (config->net == VM_NET_USER || (config->n_forwards == 0 && !config->net_restricted));
+  return said && (config->net != VM_NET_NONE || config->n_forwards == 0) &&
+         (config->net == VM_NET_USER || !config->net_restricted);
 }
 
 static bool
@@ -494,9 +512,9 @@ const VmOption vm_option_table[] = {
     .help = "a CD-ROM drive with this image in it, or with nothing",
   },
   [VM_OPTION_NET] = {
-    .name = "net", .argument = "none|user[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
-    .allowed = "none, or user[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
-               "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards",
+    .name = "net", .argument = "none|user|passt[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
+    .allowed = "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
+               "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards; user also with restrict=on or off",
     .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
   },
   [VM_OPTION_VSOCK] = {

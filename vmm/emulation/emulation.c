@@ -42,6 +42,13 @@ emulation_become (const VmConfig *config, const char *reason, GError **error)
                    reason ? reason : "", reason ? "; and " : "");
       return;
     }
+  if (config->net == VM_NET_PASST)
+    {
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
+                   "%s%s--net passt is not for emulated machines: say --net user",
+                   reason ? reason : "", reason ? "; and " : "");
+      return;
+    }
   if (!clear_sockets (config, error) ||
       (config->firmware == VM_FIRMWARE_UEFI && !find_firmware (config, &ovmf, error)))
     return;

@@ -93,7 +93,7 @@ test_what_belongs_together (void)
   assert_validation (config, "--nvram: allowed only with --firmware uefi");
   g_clear_pointer (&config->nvram, g_free);
   vm_config_add_forward (config, VM_FORWARD_TCP, 1, 2);
-  assert_validation (config, "--net: forward= is allowed only with user");
+  assert_validation (config, "--net: forward= is allowed only with user and passt");
   config->net = VM_NET_USER;
   assert_validation (config, "valid");
   vm_config_add_forward (config, VM_FORWARD_UDP, 1, 2);

@@ -112,8 +112,9 @@ test_sizes (void)
   "[,backing=FILE,backing-format=raw|qcow2], at most 16 times"
 #define AHCI_DISK "|--disk|file=a,format=raw,bus=ahci"
 #define NET                                                                                        \
-  "none, or user[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to "  \
-  "65535, at most 64 forwards"
+  "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at " \
+  "most "                                                                                          \
+  "64 forwards; user also with restrict=on or off"
 
 static void
 test_cdrom (void)
@@ -229,6 +230,7 @@ static const struct
   { "--net|user,forward=tcp:0:22", "--net: \"user,forward=tcp:0:22\" is not allowed: " NET },
   { "--net|user,forward=tcp:1:65536", "--net: \"user,forward=tcp:1:65536\" is not allowed: " NET },
   { "--net|user,forward=sctp:1:2", "--net: \"user,forward=sctp:1:2\" is not allowed: " NET },
+  { "--net|passt,restrict=on", "--net: \"passt,restrict=on\" is not allowed: " NET },
   { "--net|user,restrict=yes", "--net: \"user,restrict=yes\" is not allowed: " NET },
   { "--net|none,restrict=on", "--net: \"none,restrict=on\" is not allowed: " NET },
   { "--net|forward=tcp:1:2", "--net: \"forward=tcp:1:2\" is not allowed: " NET },
