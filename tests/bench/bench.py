@@ -34,6 +34,10 @@ def main():
         "boots": run("boots on KVM", [
             NESTED / "appliance", "--timeout", "900", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd])), "--",
             "python3", "tests/bench/bench-boot.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", kernel, "--initrd", initrd]),
+        "disks": run("disks on KVM", [
+            NESTED / "appliance", "--timeout", "1500", "--memory", "3G", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd])), "--",
+            "python3", "tests/bench/bench-disk.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", material("vmlinux", "cloud"),
+            "--initrd", material("initrd", "cloud"), "--tools", material("fio-disk")]),
         "network": run("the network on KVM", [
             NESTED / "appliance", "--timeout", "600", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd_net])), "--",
             "python3", "tests/bench/bench-net.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", kernel, "--initrd", initrd_net]),

@@ -10,6 +10,7 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py qmp-client                the folder of QEMU's Python modules, from Debian's source package
        material.py debian-server|debian-systemd-boot|debian-desktop
                                              raw disks with a Debian as it is installed (debian_disk.py); copy them before you boot them
+       material.py fio-disk                  an ext4 image with fio, for bench-disk
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -282,6 +283,29 @@ class Material:
                     os.rename(f"{folder}/tree", target)
             return target
 
+    def fio_disk(self):
+        """An ext4 image with fio, the libraries it needs and busybox as its shell."""
+        fio = pathlib.Path("/usr/bin/fio")
+        stamp = hashlib.sha256(fio.read_bytes()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"fio-disk-{stamp}.raw"
+            if not target.exists():
+                with tempfile.TemporaryDirectory(dir=self.cache) as folder:
+                    root = pathlib.Path(folder) / "root"
+                    for part in ("bin", "dev", "proc", "tmp"):
+                        (root / part).mkdir(parents=True)
+                    libraries = [word for word in run("ldd", fio).decode().split() if word.startswith("/")]
+                    for file in [fio, *libraries]:
+                        copy = root / str(file).lstrip("/")
+                        copy.parent.mkdir(parents=True, exist_ok=True)
+                        run("cp", "-L", file, copy)
+                    run("cp", "/bin/busybox", root / "bin/busybox")
+                    for applet in ("sh", "echo", "cut", "sleep"):
+                        (root / "bin" / applet).symlink_to("busybox")
+                    run("mke2fs", "-q", "-t", "ext4", "-F", "-d", root, f"{folder}/disk.raw", "160M")
+                    os.rename(f"{folder}/disk.raw", target)
+            return target
+
     def uefi_esp(self):
         return self.uefi_disk(has_root=False)
 
@@ -377,7 +401,7 @@ def main():
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
     whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
-             "qmp-client": material.qmp_client}
+             "qmp-client": material.qmp_client, "fio-disk": material.fio_disk}
     whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in debian_disk.VARIANTS})
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in (
             GUEST_MODULES if words[0] == "initrd" else PACKAGES)):
