@@ -36,12 +36,13 @@ class Give(socketserver.BaseRequestHandler):
 
 
 class Take(socketserver.BaseRequestHandler):
-    """Answers with the hash of what comes."""
+    """Answers with the hash of what comes, as much as DATA."""
 
     def handle(self):
-        digest = hashlib.sha256()
-        while piece := self.request.recv(1 << 20):
+        digest, size = hashlib.sha256(), 0
+        while size < SIZE and (piece := self.request.recv(1 << 20)):
             digest.update(piece)
+            size += len(piece)
         self.request.sendall(digest.hexdigest().encode() + b"\n")
 
 
@@ -248,16 +249,19 @@ def test_passt(checks, options):
         print("passt is not installed: its part is skipped", flush=True)
         return
     make_uplink(options)
-    with Guest(options, "--net", f"passt,{FORWARDS}", initrd="net") as guest:
+    with Guest(options, "--net", "passt,forward=tcp:2222:22", initrd="net") as guest:
         guest.wait_ready()
         guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
         checks.check("passt: the guest has this computer's address", "192.0.2.2/24" in guest.shell("ip -4 addr show eth0"), guest.shell("cat /tmp/lease"))
-        got = guest.shell(f"nc {WORLD} 9000 </dev/null >/tmp/data; sha256sum /tmp/data").split()[0]
+        # Debian 12's passt says everything again and again to a client that has closed its own direction: here none does.
+        guest.shell("mkfifo /tmp/open; exec 3<>/tmp/open")
+        got = guest.shell(f"nc {WORLD} 9000 <&3 >/tmp/data; sha256sum /tmp/data").split()[0]
         checks.equal(f"{SIZE >> 20} MiB from the world", got, HASH)
-        checks.equal("and to it", guest.shell(f"nc {WORLD} 9001 </tmp/data"), HASH)
+        checks.equal("and to it", guest.shell(f"cat /tmp/data >&3 & nc {WORLD} 9001 <&3"), HASH)
         answer = guest.shell("nc -w 3 192.0.2.1 9003 </dev/null", status=None)
         checks.check("the host's own loopback is closed", SECRET.decode().strip() not in answer, answer)
-        check_forwards(checks, guest)
+        start_echoes(guest)
+        checks.check("a TCP forward: a MiB and back", ask_tcp(2222, DATA[:1 << 20]) == DATA[:1 << 20])
         children = pathlib.Path(f"/proc/{guest.process.pid}/task/{guest.process.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
         end = time.monotonic() + 30

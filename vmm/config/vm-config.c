@@ -336,6 +336,10 @@ validate_forwards (const VmConfig *config, GError **error)
   if (config->n_forwards > 0 && config->net == VM_NET_NONE)
     return refuse (error, "--net: forward= is allowed only with user and passt");
   for (unsigned i = 0; i < config->n_forwards; i++)
+    if (config->net == VM_NET_PASST && config->forwards[i].protocol == VM_FORWARD_UDP)
+      return refuse (error, "--net: forward=udp is allowed only with user: with passt no answer "
+                            "would come back");
+  for (unsigned i = 0; i < config->n_forwards; i++)
     for (unsigned j = 0; j < i; j++)
       if (config->forwards[i].protocol == config->forwards[j].protocol &&
           config->forwards[i].host_port == config->forwards[j].host_port)

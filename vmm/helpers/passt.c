@@ -19,7 +19,8 @@
  * stays in the foreground, in a session of its own, and gets SIGTERM when we are gone (PR_SET_PDEATHSIG) as well as the end of its socket.
  *
  * Its stderr is a pipe that is emptied on the main context; the last line is kept. The host's loopback is closed to the guest
- * (--no-map-gw), as on the user network.
+ * (--no-map-gw), as on the user network; for the same reason it would not pass on answers to UDP forwards, so there are none
+ * (vm_config_validate ()).
  */
 #define PROGRAM       "passt"
 #define SOCKET_FD     3
@@ -76,25 +77,23 @@ passt_get_complaint (Passt *self)
 
 /* It would end with such an error only after a while, and in words of its own. */
 static bool
-try_port (const VmForwardConfig *forward, GError **error)
+try_port (uint16_t port, GError **error)
 {
-  const bool tcp = forward->protocol == VM_FORWARD_TCP;
   const struct sockaddr_in address = {
     .sin_family = AF_INET,
-    .sin_port = GUINT16_TO_BE (forward->host_port),
+    .sin_port = GUINT16_TO_BE (port),
     .sin_addr.s_addr = GUINT32_TO_BE (INADDR_LOOPBACK),
   };
   static const int one = 1;
-  const int fd = socket (AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+  const int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   bool good = fd >= 0;
 
-  if (good && tcp)
+  if (good)
     setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  good = good && bind (fd, &address, sizeof address) == 0 && (!tcp || listen (fd, 1) == 0);
+  good = good && bind (fd, &address, sizeof address) == 0 && listen (fd, 1) == 0;
   if (!good)
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "forward %s:127.0.0.1:%u: %s",
-                 vm_forward_protocol_to_string (forward->protocol), forward->host_port,
-                 g_strerror (errno));
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "forward tcp:127.0.0.1:%u: %s",
+                 port, g_strerror (errno));
   if (fd >= 0)
     close (fd);
   return good;
@@ -115,7 +114,7 @@ new_command (const char *program, const VmConfig *config)
     {
       const VmForwardConfig *forward = &config->forwards[i];
 
-      g_ptr_array_add (argv, g_strdup (forward->protocol == VM_FORWARD_TCP ? "-t" : "-u"));
+      g_ptr_array_add (argv, g_strdup ("--tcp-ports"));
       g_ptr_array_add (
           argv, g_strdup_printf ("127.0.0.1/%u:%u", forward->host_port, forward->guest_port));
     }
@@ -171,7 +170,7 @@ passt_new (const VmConfig *config, int *fd, GError **error)
       return NULL;
     }
   for (unsigned i = 0; i < config->n_forwards; i++)
-    if (!try_port (&config->forwards[i], error))
+    if (!try_port (config->forwards[i].host_port, error))
       return NULL;
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
     {

@@ -98,6 +98,10 @@ test_what_belongs_together (void)
   assert_validation (config, "valid");
   vm_config_add_forward (config, VM_FORWARD_UDP, 1, 2);
   assert_validation (config, "valid");
+  config->net = VM_NET_PASST;
+  assert_validation (config, "--net: forward=udp is allowed only with user: with passt no answer "
+                             "would come back");
+  config->net = VM_NET_USER;
   vm_config_add_forward (config, VM_FORWARD_TCP, 1, 3);
   assert_validation (config, "--net: the host's tcp port 1 is forwarded twice");
 }
