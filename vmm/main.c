@@ -1,8 +1,10 @@
 #define G_LOG_DOMAIN "vmm"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <glib-unix.h>
+#include <sys/resource.h>
 
 #include "config/vm-options.h"
 #include "control/control-machine.h"
@@ -18,6 +20,8 @@ enum
   STATUS_HOST = 1,
   STATUS_USAGE = 2,
 };
+
+#define FILES 8192
 
 typedef struct Run
 {
@@ -78,6 +82,19 @@ run_loop (Machine *machine, GError **error)
   return status;
 }
 
+/* Each connection of the guest's network is a file, and a desktop's usual limit of 1024 is for programs that use select (). */
+static void
+raise_file_limit (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES)
+    return;
+  limit.rlim_cur = MIN (limit.rlim_max, FILES);
+  if (setrlimit (RLIMIT_NOFILE, &limit) < 0)
+    g_debug ("RLIMIT_NOFILE: %s", g_strerror (errno));
+}
+
 static int
 run_on_kvm (const VmConfig *config, GError **error)
 {
@@ -86,6 +103,7 @@ run_on_kvm (const VmConfig *config, GError **error)
 
   if (machine == NULL)
     return STATUS_HOST;
+  raise_file_limit ();
   if (config->control_path != NULL)
     {
       const ControlTarget target = control_machine_get_target (machine);

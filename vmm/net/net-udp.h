@@ -5,7 +5,7 @@
 #include "net/net-offload.h"
 
 /* A UDP port of this computer whose datagrams go to the guest, and the guest's answers back to those who sent one: to nobody else, so
- * the port opens nothing of this computer to the guest. An answer that the guest cuts into fragments is not taken.
+ * the port opens nothing of this computer to the guest.
  *
  * A sender on this computer's loopback is the gateway to the guest. Thread: that of the context.
  */

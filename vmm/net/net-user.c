@@ -12,7 +12,7 @@
 
 #include "base/guest-log.h"
 #include "base/loop-thread.h"
-#include "net/net-frame.h"
+#include "net/net-guard.h"
 #include "net/net-udp.h"
 
 /* Theory of operation
@@ -26,8 +26,7 @@
  * UDP forwards are net-udp.c's: here the guest's answers would go to the host's loopback, which is closed, and none would leave a
  * restricted network.
  *
- * Three things it would let through are stopped before it: frames to the host's loopback by its own addresses (it closes only those of
- * the gateway), all but DNS to the address of the DNS server (which may be this computer), and protocols that no guest needs.
+ * What it would let through and must not, net-guard.c stops before it.
  */
 #define SLIRP_MTU    65520
 #define NETWORK      0x0a000200u
@@ -35,8 +34,6 @@
 #define HOST_GATEWAY 2
 #define HOST_DNS     3
 #define HOST_FIRST   15
-#define PORT_DNS     53
-#define TYPE_ARP     0x0806
 
 typedef struct PollEntry
 {
@@ -58,6 +55,7 @@ struct NetUser
   GSource *source;
   NetReceiver receiver;
   GuestLog log;
+  NetGuard *guard;
 
   /* The context's owner only. */
   Slirp *slirp;
@@ -279,25 +277,6 @@ static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispat
 
 /* --- the back end --- */
 
-static bool
-is_for_dns_server (const NetFrame *frame, const uint8_t *bytes)
-{
-  static const uint8_t server6[16] = { 0xfe, 0xc0, [15] = HOST_DNS };
-  const struct in_addr server = ADDRESS (HOST_DNS);
-
-  return frame->ipv6 ? memcmp (bytes + frame->network + 24, server6, sizeof server6) == 0
-                     : memcmp (bytes + frame->network + 16, &server, sizeof server) == 0;
-}
-
-static bool
-is_dns (const NetFrame *frame, const uint8_t *bytes)
-{
-  if (frame->protocol != NET_PROTOCOL_TCP && frame->protocol != NET_PROTOCOL_UDP)
-    return true; /* ping: answered by libslirp itself */
-  return !frame->fragment && frame->end - frame->transport >= 4 &&
-         net_get_u16 (bytes + frame->transport + 2) == PORT_DNS;
-}
-
 static void
 learn_guest (NetUser *user, const uint8_t *bytes)
 {
@@ -329,26 +308,6 @@ is_answer (NetUser *user, const NetFrame *frame, const uint8_t *bytes)
   return false;
 }
 
-static bool
-may_pass (NetUser *user, const uint8_t *bytes, size_t size)
-{
-  NetFrame frame;
-
-  if (size < NET_ETH_HEADER)
-    return false;
-  learn_guest (user, bytes);
-  if (!net_frame_parse (&frame, bytes, size))
-    return net_get_u16 (bytes + 12) == TYPE_ARP;
-  if (is_answer (user, &frame, bytes))
-    return false;
-  if (net_frame_is_for_loopback (&frame, bytes))
-    {
-      guest_log (&user->log, "a packet to the loopback of the host was dropped");
-      return false;
-    }
-  return !is_for_dns_server (&frame, bytes) || is_dns (&frame, bytes);
-}
-
 static GMainContext *
 get_context (void *opaque)
 {
@@ -369,8 +328,13 @@ static void
 send_frame (void *opaque, const uint8_t *frame, size_t size)
 {
   NetUser *user = opaque;
+  NetFrame parsed;
 
-  if (!may_pass (user, frame, size))
+  if (size >= NET_ETH_HEADER)
+    learn_guest (user, frame);
+  if (!net_guard_check (user->guard, &frame, &size, &parsed, user->n_polls,
+                        g_get_monotonic_time ()) ||
+      (parsed.end > 0 && is_answer (user, &parsed, frame)) || size > SLIRP_MTU + NET_ETH_HEADER)
     return;
   user->sending = true;
   slirp_input (user->slirp, frame, size);
@@ -637,6 +601,7 @@ start (NetUser *user, bool restricted)
 NetUser *
 net_user_new (bool restricted, GMainContext *context, GError **error)
 {
+  static const uint8_t dns6[16] = { 0xfe, 0xc0, [15] = HOST_DNS };
   g_autoptr (NetUser) user = g_new0 (NetUser, 1);
 
   guest_log_init (&user->log, "net-user");
@@ -646,6 +611,7 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
   if (!context)
     user->thread = loop_thread_new ("net");
   user->context = g_main_context_ref (context ? context : loop_thread_get_context (user->thread));
+  user->guard = net_guard_new (NETWORK + HOST_DNS, dns6);
   user->slirp = start (user, restricted);
   if (!user->slirp)
     {
@@ -676,5 +642,6 @@ net_user_free (NetUser *user)
   g_clear_pointer (&user->source, g_source_unref);
   g_clear_pointer (&user->context, g_main_context_unref);
   g_array_unref (user->polls);
+  net_guard_free (user->guard);
   g_free (user);
 }

@@ -1,0 +1,135 @@
+#define G_LOG_DOMAIN "vmm-net"
+
+#include "net/net-guard.h"
+
+#include <string.h>
+#include <glib.h>
+
+#include "base/guest-log.h"
+#include "net/net-backend.h"
+#include "net/net-reassembly.h"
+
+#define PORT_DNS        53
+#define TYPE_ARP        0x0806
+#define PROTOCOL_ICMPV6 58
+#define TCP_FLAGS       13
+#define TCP_SYN         0x02
+#define TCP_ACK         0x10
+#define PORTS           65536
+#define PORTS_KNOWN_US  (240 * G_TIME_SPAN_SECOND) /* for so long libslirp keeps a UDP socket */
+
+struct NetGuard
+{
+  GuestLog log;
+  uint32_t dns;
+  uint8_t dns6[16];
+  NetReassembly *reassembly;
+  int64_t ports_since_us;
+  uint8_t ports[PORTS / 8]; /* of the guest's, that have a UDP socket */
+};
+
+NetGuard *
+net_guard_new (uint32_t dns, const uint8_t dns6[16])
+{
+  NetGuard *guard = g_new0 (NetGuard, 1);
+
+  guest_log_init (&guard->log, "net-user");
+  guard->dns = dns;
+  memcpy (guard->dns6, dns6, sizeof guard->dns6);
+  guard->reassembly = net_reassembly_new ();
+  return guard;
+}
+
+void
+net_guard_free (NetGuard *guard)
+{
+  if (!guard)
+    return;
+  net_reassembly_free (guard->reassembly);
+  g_free (guard);
+}
+
+static bool
+is_for_dns_server (const NetGuard *guard, const NetFrame *frame, const uint8_t *bytes)
+{
+  const uint8_t *ip = bytes + frame->network;
+
+  return frame->ipv6 ? memcmp (ip + 24, guard->dns6, sizeof guard->dns6) == 0
+                     : net_get_u32 (ip + 16) == guard->dns;
+}
+
+/* ping: answered by libslirp itself. */
+static bool
+is_dns (const NetFrame *frame, const uint8_t *bytes)
+{
+  if (frame->protocol != NET_PROTOCOL_TCP && frame->protocol != NET_PROTOCOL_UDP)
+    return true;
+  return frame->end - frame->transport >= 4 &&
+         net_get_u16 (bytes + frame->transport + 2) == PORT_DNS;
+}
+
+/* libslirp has one UDP socket for each of the guest's ports, and one for each TCP connection and ping. */
+static bool
+has_socket (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsigned n_sockets,
+            int64_t now_us)
+{
+  const uint8_t *transport = bytes + frame->transport;
+  const size_t size = frame->end - frame->transport;
+  const bool is_full = n_sockets >= NET_GUARD_SOCKETS_MAX;
+
+  if (frame->protocol == NET_PROTOCOL_TCP)
+    return !is_full ||
+           (size > TCP_FLAGS && (transport[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) != TCP_SYN);
+  if (frame->protocol != NET_PROTOCOL_UDP)
+    return !is_full || frame->protocol == PROTOCOL_ICMPV6; /* neighbour discovery has to go on */
+  if (size < 2)
+    return false;
+  const uint16_t port = net_get_u16 (transport);
+  if (now_us - guard->ports_since_us > PORTS_KNOWN_US)
+    {
+      guard->ports_since_us = now_us;
+      memset (guard->ports, 0, sizeof guard->ports);
+    }
+  if (is_full)
+    return guard->ports[port / 8] >> port % 8 & 1;
+  guard->ports[port / 8] |= 1u << port % 8;
+  return true;
+}
+
+static bool
+may_pass (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsigned n_sockets,
+          int64_t now_us)
+{
+  if (net_frame_is_for_loopback (frame, bytes))
+    {
+      guest_log (&guard->log, "a packet to the loopback of the host was dropped");
+      return false;
+    }
+  if (is_for_dns_server (guard, frame, bytes) && !is_dns (frame, bytes))
+    return false;
+  if (has_socket (guard, frame, bytes, n_sockets, now_us))
+    return true;
+  guest_log (&guard->log, "%u sockets are open: no more", n_sockets);
+  return false;
+}
+
+bool
+net_guard_check (NetGuard *guard, const uint8_t **frame, size_t *size, NetFrame *parsed,
+                 unsigned n_sockets, int64_t now_us)
+{
+  *parsed = (NetFrame){ 0 };
+  if (*size < NET_ETH_HEADER)
+    return false;
+  if (!net_frame_parse (parsed, *frame, *size))
+    {
+      *parsed = (NetFrame){ 0 };
+      return net_get_u16 (*frame + 12) == TYPE_ARP;
+    }
+  if (parsed->fragment)
+    {
+      *frame = net_reassembly_add (guard->reassembly, parsed, *frame, now_us, size);
+      if (!*frame || !net_frame_parse (parsed, *frame, *size) || parsed->fragment)
+        return false;
+    }
+  return may_pass (guard, parsed, *frame, n_sockets, now_us);
+}
