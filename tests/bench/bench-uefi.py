@@ -88,6 +88,22 @@ def cpu_seconds(pid):
     return user + system, user + system - guest
 
 
+class Stalled(Exception):
+    pass
+
+
+def boot_or_again(name, options, folder):
+    """A nested start that stalls is tried once more, and said so."""
+    try:
+        return boot(name, options, folder)
+    except Stalled as error:
+        print(error, "; once more", flush=True)
+    try:
+        return boot(name, options, folder)
+    except Stalled as error:
+        raise SystemExit(str(error)) from error
+
+
 def boot(name, options, folder):
     disk, nvram = f"{folder}/disk.raw", f"{folder}/nvram.fd"
     subprocess.run(["cp", "--sparse=always", f"{folder}/master.raw", disk], check=True)
@@ -98,7 +114,7 @@ def boot(name, options, folder):
         seen, said = watch(process, options.timeout)
         if "login" not in seen:
             sys.stderr.write(said[-2000:].decode(errors="replace") + "\n")
-            raise SystemExit(f"bench-uefi: {name} did not reach the login prompt in {options.timeout} s (only {seen}): {' '.join(command)}")
+            raise Stalled(f"bench-uefi: {name} did not reach the login prompt in {options.timeout} s (only {seen}): {' '.join(command)}")
         figures = counters(process.pid)
         figures["user_exits"] = figures.get("io_exits", 0) + figures.get("mmio_exits", 0)
         figures["cpu"], figures["work"] = cpu_seconds(process.pid)
@@ -123,7 +139,7 @@ def main():
         runs = {name: [] for name in MACHINES}
         for _ in range(options.runs):
             for name in MACHINES:
-                runs[name].append(boot(name, options, folder))
+                runs[name].append(boot_or_again(name, options, folder))
     medians = {name: {figure: statistics.median(run[figure] for run in taken) for figure in taken[0]} for name, taken in runs.items()}
     missed = 0
     for figure, limit in [("firmware", None), ("grub", None), ("user_exits", None), ("work", None), *LIMITS]:

@@ -28,6 +28,7 @@ def run(title, command):
 
 def main():
     build = pathlib.Path(sys.argv[1]).absolute()
+    debian = material("debian-server")
     kernel, initrd, initrd_net = material("vmlinux", "generic"), material("initrd", "generic"), material("initrd", "net")
     statuses = {
         "frame paths": run("frames from the monitor to a client", [build / "tests" / "bench" / "bench-scanout"]),
@@ -38,6 +39,9 @@ def main():
             NESTED / "appliance", "--timeout", "1500", "--memory", "3G", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd])), "--",
             "python3", "tests/bench/bench-disk.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", material("vmlinux", "cloud"),
             "--initrd", material("initrd", "cloud"), "--tools", material("fio-disk")]),
+        "firmware": run("Debian through UEFI firmware on KVM", [
+            NESTED / "appliance", "--timeout", "3000", "--memory", "5G", "--rw", pathlib.Path(debian).parent, "--",
+            "python3", "tests/bench/bench-uefi.py", "--vmm", build / "vmm" / "alcove-vmm", "--disk", debian, "--runs", "2"]),
         "network": run("the network on KVM", [
             NESTED / "appliance", "--timeout", "600", "--rw", pathlib.Path(os.path.commonpath([kernel, initrd_net])), "--",
             "python3", "tests/bench/bench-net.py", "--vmm", build / "vmm" / "alcove-vmm", "--kernel", kernel, "--initrd", initrd_net]),
