@@ -257,6 +257,67 @@ test_triple_fault (void)
   fixture_clear (&f);
 }
 
+/* What wedges a guest leaves the machine in our hands: it is paused at once, and runs again after a reset. */
+static void
+assert_still_ours (Fixture *f, const void *code, size_t size)
+{
+  load (f, code, size);
+  kvm_vm_resume (f->vm);
+  g_usleep (20000);
+  kvm_vm_pause (f->vm);
+  load (f, access_code, sizeof access_code);
+  run (f);
+  g_assert_true (f->done);
+  g_assert_false (f->stopped);
+}
+
+static void
+test_halt_without_interrupts (void)
+{
+  static const uint8_t halt[] = { 0xfa, 0xf4, 0xeb, 0xfc }; /* cli; hlt; jmp */
+  Fixture f;
+
+  if (!fixture_init (&f, 2))
+    return;
+  assert_still_ours (&f, halt, sizeof halt);
+  fixture_clear (&f);
+}
+
+/* INIT and SIPI to all others, without end: ICR of the local APIC. */
+static void
+test_init_storm (void)
+{
+  static const uint8_t storm[] = {
+    0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00, /* movl $0xc4500, 0xfee00300 */
+    0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x01, 0x46, 0x0c, 0x00, /* movl $0xc4601, 0xfee00300 */
+    0xeb, 0xea,
+  };
+  Fixture f;
+
+  if (!fixture_init (&f, 2))
+    return;
+  assert_still_ours (&f, storm, sizeof storm);
+  fixture_clear (&f);
+}
+
+/* Instructions fetched from a device's registers: KVM cannot go on, and says so. */
+static void
+test_code_in_registers (void)
+{
+  static const uint8_t jump[] = { 0xb8, 0x00, 0x00, 0x00, 0xd0, 0xff, 0xe0 };
+  Fixture f;
+
+  if (!fixture_init (&f, 1))
+    return;
+  load (&f, jump, sizeof jump);
+  run (&f);
+  g_assert_true (f.stopped);
+  load (&f, access_code, sizeof access_code);
+  run (&f);
+  g_assert_true (f.done);
+  fixture_clear (&f);
+}
+
 /* The write at the bell's address reaches the eventfd and not the range; detached, the range. */
 static void
 test_doorbell (void)
@@ -359,7 +420,10 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/kvm-vm/accesses", test_accesses);
   g_test_add_func ("/kvm-vm/pause-spinning", test_pause_spinning);
-  g_test_add_func ("/kvm-vm/triple-fault", test_triple_fault);
+  g_test_add_func ("/kvm-vm/hostile-20-triple-fault", test_triple_fault);
+  g_test_add_func ("/kvm-vm/hostile-20-halt-without-interrupts", test_halt_without_interrupts);
+  g_test_add_func ("/kvm-vm/hostile-20-init-storm", test_init_storm);
+  g_test_add_func ("/kvm-vm/hostile-20-code-in-registers", test_code_in_registers);
   g_test_add_func ("/kvm-vm/doorbell", test_doorbell);
   g_test_add_func ("/kvm-vm/msi-route", test_msi_route);
   g_test_add_func ("/kvm-vm/slot", test_slot);

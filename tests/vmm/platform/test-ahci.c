@@ -608,7 +608,7 @@ main (int argc, char **argv)
   TEST ("settings", test_settings);
   TEST ("soft-reset", test_soft_reset);
   TEST ("no-memory", test_no_memory);
-  TEST ("stop-in-work", test_stop_in_work);
+  TEST ("hostile-7-stop-in-work", test_stop_in_work);
   TEST ("long-list", test_long_list);
   TEST ("without-bus-master", test_without_bus_master);
   return g_test_run ();

@@ -269,7 +269,7 @@ main (int argc, char **argv)
   add ("files", test_files);
   add ("late", test_contents_made_when_selected);
   add ("dma", test_dma);
-  add ("hostile-dma", test_hostile_dma);
+  add ("hostile-17-dma", test_hostile_dma);
   add ("widths", test_wrong_widths);
   return g_test_run ();
 }

@@ -236,7 +236,7 @@ main (int argc, char **argv)
   add ("together", test_bytes_are_stored_together);
   add ("erase", test_erasing);
   add ("full-disk", test_a_full_disk_is_told);
-  add ("edges", test_edges);
+  add ("hostile-17-edges", test_edges);
   add ("taken", test_the_place_is_taken);
   return g_test_run ();
 }

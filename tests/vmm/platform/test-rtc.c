@@ -145,6 +145,6 @@ main (int argc, char **argv)
   add ("set", test_the_guest_sets_the_clock);
   add ("bad-date", test_a_date_that_does_not_exist_changes_nothing);
   add ("uip", test_update_in_progress_shows_before_the_second_turns);
-  add ("cmos", test_cmos_ram_and_the_ends_of_the_index);
+  add ("hostile-17-cmos", test_cmos_ram_and_the_ends_of_the_index);
   return g_test_run ();
 }

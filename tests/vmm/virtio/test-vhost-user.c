@@ -102,7 +102,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vhost-user/first-answer", test_first_answer);
-  g_test_add_func ("/vhost-user/all-answers", test_all_answers);
+  g_test_add_func ("/vhost-user/hostile-19-all-answers", test_all_answers);
   g_test_add_func ("/vhost-user/refusal", test_refusal);
   return g_test_run ();
 }

@@ -336,8 +336,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("inflate", test_inflate);
   ADD ("deflate", test_deflate);
-  ADD ("hostile-pfns", test_hostile_pfns);
-  ADD ("too-many-pfns", test_too_many_pfns);
+  ADD ("hostile-13-pfns", test_hostile_pfns);
+  ADD ("hostile-13-too-many-pfns", test_too_many_pfns);
   ADD ("reporting", test_reporting);
   ADD_AFTER ("reporting-without-stats", test_reporting_without_stats, setup_without_stats);
   ADD ("poison", test_poison);

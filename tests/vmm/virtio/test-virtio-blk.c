@@ -501,18 +501,18 @@ main (int argc, char **argv)
   ADD ("discard", writable, test_discard);
   ADD ("write-zeroes", writable, test_write_zeroes);
   ADD ("write-zeroes-through", no_flush, test_write_zeroes);
-  ADD ("discard-counts", writable, test_discard_counts);
-  ADD ("sector-overflow", writable, test_sector_overflow);
-  ADD ("size-not-of-sectors", writable, test_size_not_of_sectors);
+  ADD ("hostile-15-discard-counts", writable, test_discard_counts);
+  ADD ("hostile-15-sector-overflow", writable, test_sector_overflow);
+  ADD ("hostile-15-size-not-of-sectors", writable, test_size_not_of_sectors);
   ADD ("unknown-type", writable, test_unknown_type);
   ADD ("serial", writable, test_serial);
   ADD ("readonly", readonly, test_readonly);
-  ADD ("readonly-not-negotiated", readonly_not_negotiated, test_readonly);
+  ADD ("hostile-15-readonly-not-negotiated", readonly_not_negotiated, test_readonly);
   ADD ("config", writable, test_config);
   ADD ("batch", writable, test_batch);
-  ADD ("reset-with-requests-in-flight", writable, test_reset_with_requests_in_flight);
+  ADD ("hostile-7-reset-with-requests-in-flight", writable, test_reset_with_requests_in_flight);
   ADD ("no-status", writable, test_no_status);
-  ADD ("truncated-under-us", writable, test_truncated_under_us);
+  ADD ("hostile-15-truncated-under-us", writable, test_truncated_under_us);
   g_test_add_func ("/virtio-blk/own-thread", test_own_thread);
   return g_test_run ();
 }

@@ -168,8 +168,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("transmit", test_transmit);
   ADD ("receive", test_receive);
-  ADD ("slow-reader", test_slow_reader);
-  ADD ("reset-while-waiting", test_reset_while_waiting);
+  ADD ("hostile-11-slow-reader", test_slow_reader);
+  ADD ("hostile-7-reset-while-waiting", test_reset_while_waiting);
   ADD ("emergency-write", test_emergency_write);
   ADD ("empty-buffers", test_empty_buffers);
   return g_test_run ();

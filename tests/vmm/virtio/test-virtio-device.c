@@ -302,6 +302,21 @@ test_notify_while_not_live (Fixture *f, gconstpointer data)
 }
 
 static void
+test_queue_out_of_range (Fixture *f, gconstpointer data)
+{
+  static const unsigned beyond[] = { 2, 3, 63, 64, 65535, UINT_MAX };
+  VirtioQueueConfig config = { .size = 8, .enabled = true };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (beyond); i++)
+    {
+      virtio_device_set_queue_config (f->device, beyond[i], &config);
+      g_assert_false (virtio_device_get_queue_config (f->device, beyond[i], &config));
+    }
+  start (f);
+  g_assert_true (virtio_device_get_queue_config (f->device, 0, &config));
+}
+
+static void
 test_config_at_any_offset (Fixture *f, gconstpointer data)
 {
   uint8_t bytes[16];
@@ -342,14 +357,15 @@ main (int argc, char **argv)
   ADD ("features-not-offered", test_features_not_offered);
   ADD ("version-1-is-needed", test_version_1_is_needed);
   ADD ("features-after-features-ok", test_features_after_features_ok);
-  ADD ("queue-config-after-driver-ok", test_queue_config_after_driver_ok);
-  ADD ("queue-config-after-enable", test_queue_config_after_enable);
-  ADD ("queue-size", test_queue_size);
-  ADD ("ring-outside-ram", test_ring_outside_ram);
+  ADD ("hostile-1-queue-config-after-driver-ok", test_queue_config_after_driver_ok);
+  ADD ("hostile-1-queue-config-after-enable", test_queue_config_after_enable);
+  ADD ("hostile-2-queue-size", test_queue_size);
+  ADD ("hostile-2-ring-outside-ram", test_ring_outside_ram);
   ADD ("broken-ring", test_broken_ring);
   ADD ("status-bits-stay", test_status_bits_stay);
-  ADD ("notify-while-not-live", test_notify_while_not_live);
-  ADD ("config-at-any-offset", test_config_at_any_offset);
+  ADD ("hostile-4-notify-while-not-live", test_notify_while_not_live);
+  ADD ("hostile-4-queue-out-of-range", test_queue_out_of_range);
+  ADD ("hostile-5-config-at-any-offset", test_config_at_any_offset);
   ADD ("generation", test_generation);
   return g_test_run ();
 }

@@ -268,12 +268,12 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   ADD ("key", KEYBOARD, test_key);
-  ADD ("late-buffers", KEYBOARD, test_late_buffers);
-  ADD ("flood-leaves-no-key-stuck", KEYBOARD, test_flood_leaves_no_key_stuck);
+  ADD ("hostile-11-late-buffers", KEYBOARD, test_late_buffers);
+  ADD ("hostile-11-flood-leaves-no-key-stuck", KEYBOARD, test_flood_leaves_no_key_stuck);
   ADD ("tablet", TABLET, test_tablet);
   ADD ("leds", KEYBOARD, test_leds);
   ADD ("keyboard-config", KEYBOARD, test_keyboard_config);
   ADD ("tablet-config", TABLET, test_tablet_config);
-  ADD ("any-selection", TABLET, test_any_selection);
+  ADD ("hostile-5-any-selection", TABLET, test_any_selection);
   return g_test_run ();
 }

@@ -517,14 +517,14 @@ main (int argc, char **argv)
   ADD ("config", test_config, 0);
   ADD ("transmit", test_transmit, 0);
   ADD ("transmit-long", test_transmit_long, 0);
-  ADD ("transmit-lies", test_transmit_lies, 0);
-  ADD ("transmit-huge", test_transmit_huge, 0);
+  ADD ("hostile-3-transmit-lies", test_transmit_lies, 0);
+  ADD ("hostile-3-transmit-huge", test_transmit_huge, 0);
   ADD ("transmit-plain", test_transmit_plain, PLAIN);
   ADD ("receive", test_receive, 0);
   ADD ("receive-checked", test_receive_checked, 0);
   ADD ("receive-merged", test_receive_merged, 0);
-  ADD ("receive-late", test_receive_late, 0);
-  ADD ("receive-tiny", test_receive_tiny, 0);
+  ADD ("hostile-11-receive-late", test_receive_late, 0);
+  ADD ("hostile-3-receive-tiny", test_receive_tiny, 0);
   ADD ("receive-unmerged", test_receive_unmerged, PLAIN);
   ADD ("receive-fragments", test_receive_fragments, 0);
   ADD ("receive-too-long", test_receive_too_long, PLAIN);
@@ -532,6 +532,6 @@ main (int argc, char **argv)
   ADD ("mss", test_mss, 0);
   ADD ("mss-plain", test_mss_plain, PLAIN);
   ADD ("empty-buffer", test_empty_buffer, 0);
-  ADD ("reset", test_reset, 0);
+  ADD ("hostile-7-reset", test_reset, 0);
   return g_test_run ();
 }

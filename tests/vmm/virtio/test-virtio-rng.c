@@ -83,7 +83,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("bytes", test_bytes);
   ADD ("large", test_large);
-  ADD ("no-room", test_no_room);
-  ADD ("full-queue", test_full_queue);
+  ADD ("hostile-3-no-room", test_no_room);
+  ADD ("hostile-9-full-queue", test_full_queue);
   return g_test_run ();
 }

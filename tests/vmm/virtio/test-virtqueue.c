@@ -291,6 +291,16 @@ test_address_wraps (Fixture *f, gconstpointer data)
   assert_broken (f, "outside RAM");
 }
 
+/* Only RAM is memory to a device: no buffer and no table of descriptors of its can be registers, its own included. */
+static void
+test_buffer_is_registers (Fixture *f, gconstpointer data)
+{
+  const DriverSegment segment = { UINT64_C (0xfe000000), 16, true };
+
+  virtqueue_driver_add (f->driver, &segment, 1);
+  assert_broken (f, "outside RAM");
+}
+
 static void
 test_wrong_direction (Fixture *f, gconstpointer data)
 {
@@ -447,25 +457,26 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/virtqueue/layout-refused", test_layout_refused);
+  g_test_add_func ("/virtqueue/hostile-2-layout-refused", test_layout_refused);
   ADD ("chain", plain, test_chain);
   ADD ("indirect", modern, test_indirect);
   ADD ("wrap", plain, test_wrap);
   ADD ("wrap-event-idx", modern, test_wrap);
   ADD ("empty-buffer", plain, test_empty_buffer);
-  ADD ("loop", plain, test_loop);
-  ADD ("loop-in-indirect", modern, test_loop_in_indirect);
-  ADD ("nested-indirect", modern, test_nested_indirect);
-  ADD ("indirect-bounds", modern, test_indirect_bounds);
-  ADD ("indirect-not-negotiated", plain, test_indirect_not_negotiated);
-  ADD ("chain-too-long", modern, test_chain_too_long);
-  ADD ("length-overflow", plain, test_length_overflow);
-  ADD ("address-wraps", plain, test_address_wraps);
-  ADD ("wrong-direction", plain, test_wrong_direction);
-  ADD ("head-beyond-queue", plain, test_head_beyond_queue);
-  ADD ("next-beyond-queue", plain, test_next_beyond_queue);
-  ADD ("available-index-jumps", plain, test_available_index_jumps);
-  ADD ("in-flight-bound", plain, test_in_flight_bound);
+  ADD ("hostile-3-loop", plain, test_loop);
+  ADD ("hostile-3-loop-in-indirect", modern, test_loop_in_indirect);
+  ADD ("hostile-3-nested-indirect", modern, test_nested_indirect);
+  ADD ("hostile-3-indirect-bounds", modern, test_indirect_bounds);
+  ADD ("hostile-3-indirect-not-negotiated", plain, test_indirect_not_negotiated);
+  ADD ("hostile-3-chain-too-long", modern, test_chain_too_long);
+  ADD ("hostile-3-length-overflow", plain, test_length_overflow);
+  ADD ("hostile-3-address-wraps", plain, test_address_wraps);
+  ADD ("hostile-6-buffer-is-registers", plain, test_buffer_is_registers);
+  ADD ("hostile-3-wrong-direction", plain, test_wrong_direction);
+  ADD ("hostile-3-head-beyond-queue", plain, test_head_beyond_queue);
+  ADD ("hostile-3-next-beyond-queue", plain, test_next_beyond_queue);
+  ADD ("hostile-10-available-index-jumps", plain, test_available_index_jumps);
+  ADD ("hostile-9-in-flight-bound", plain, test_in_flight_bound);
   ADD ("interrupt-flag", plain, test_interrupt_flag);
   ADD ("interrupt-event", modern, test_interrupt_event);
   ADD ("interrupt-batch", modern, test_interrupt_batch);
