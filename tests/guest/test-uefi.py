@@ -77,6 +77,13 @@ def check_refused(checks, options):
         checks.check(f"NVRAM that is {what} is refused in a line that says what to do",
                      result.returncode == 1 and len(lines) == 1 and str(nvram) in lines[0] and "delete it" in lines[0], (result.returncode, lines))
         checks.check("and left as it is", nvram.read_bytes() == contents)
+    for code, what in ((TEMPLATE, "not a UEFI firmware"), ("/etc/passwd", "not a UEFI firmware"),
+                       ("/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "needs System Management Mode")):
+        result = subprocess.run([options.vmm, "--accel", "kvm", "--firmware", f"uefi,code={code},variables={TEMPLATE}"], capture_output=True, text=True,
+                                timeout=60)
+        lines = result.stderr.splitlines()
+        checks.check(f"firmware {code} is refused in a line", result.returncode == 1 and len(lines) == 1 and code in lines[0] and what in lines[0],
+                     (result.returncode, lines))
 
 
 def check_pictures(checks, options, guest, qmp):
