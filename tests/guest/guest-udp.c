@@ -1,5 +1,5 @@
 /* guest-udp echo PORT: sends each datagram back, for ever. guest-udp ask ADDRESS PORT BYTES: sends one and prints how many bytes came back
- * unchanged, or 0 after five seconds. */
+ * unchanged, or 0 after three seconds. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ echo (int fd, struct sockaddr_in *address)
 static int
 ask (int fd, const struct sockaddr_in *address, size_t size)
 {
-  const struct timeval patience = { .tv_sec = 5 };
+  const struct timeval patience = { .tv_sec = 3 };
 
   for (size_t i = 0; i < size; i++)
     sent[i] = i * 7 + i / 251;

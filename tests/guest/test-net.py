@@ -191,7 +191,7 @@ def check_forwards_later(checks, guest):
 
 def check_closed(checks, guest):
     for address in ("10.0.2.2", "10.0.2.3"):
-        answer = guest.shell(f"nc -w 3 {address} 9003 </dev/null", status=None)
+        answer = guest.shell(f"nc -w 2 {address} 9003 </dev/null", status=None)
         checks.check(f"the host's own loopback is closed: TCP to {address}", SECRET.decode().strip() not in answer, answer)
     checks.equal("and UDP", guest.shell("guest-udp ask 10.0.2.2 9003 20"), "0")
 
@@ -222,7 +222,7 @@ def test_restricted(checks, options):
         guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
         checks.equal("restricted: the lease names no gateway", guest.shell("ip route | grep -c default", status=None), "0")
         guest.shell("ip route add default via 10.0.2.2 dev eth0")
-        answer = guest.shell(f"nc -w 3 {WORLD} 9000 </dev/null | wc -c", status=None)
+        answer = guest.shell(f"nc -w 2 {WORLD} 9000 </dev/null | wc -c", status=None)
         checks.equal("the world cannot be reached all the same", answer.split()[-1], "0")
         checks.equal("nor by UDP", guest.shell(f"guest-udp ask {WORLD} 9002 20"), "0")
         check_forwards(checks, guest)
@@ -258,7 +258,7 @@ def test_passt(checks, options):
         got = guest.shell(f"nc {WORLD} 9000 <&3 >/tmp/data; sha256sum /tmp/data").split()[0]
         checks.equal(f"{SIZE >> 20} MiB from the world", got, HASH)
         checks.equal("and to it", guest.shell(f"cat /tmp/data >&3 & nc {WORLD} 9001 <&3"), HASH)
-        answer = guest.shell("nc -w 3 192.0.2.1 9003 </dev/null", status=None)
+        answer = guest.shell("nc -w 2 192.0.2.1 9003 </dev/null", status=None)
         checks.check("the host's own loopback is closed", SECRET.decode().strip() not in answer, answer)
         start_echoes(guest)
         checks.check("a TCP forward: a MiB and back", ask_tcp(2222, DATA[:1 << 20]) == DATA[:1 << 20])
