@@ -25,7 +25,7 @@ def write_entry(folder, kernel, initrd):
              for role, path in (("kernel", kernel), ("initrd", initrd))]
     (folder / "small.json").write_text(json.dumps({
         "schema": 1, "id": "small", "name": "Small", "vendor": "Test", "arch": "x86_64", "kind": "installer", "status": "supported",
-        "summary": "A kernel and a shell.", "tested": "by this test", "firmware": "linux", "cmdline": COMMAND_LINE, "network": "none",
+        "summary": "A kernel and a shell.", "tested": "by this test", "firmware": "linux", "cmdline": COMMAND_LINE, "network": "user",
         "minimum": {"cpus": 1, "memory": "256M"}, "recommended": {"cpus": 1, "memory": "512M"}, "files": files}))
 
 
