@@ -11,6 +11,9 @@ Usage: material.py kernel generic|cloud      the bzImage as Debian ships it
        material.py debian-server|debian-systemd-boot|debian-desktop
                                              raw disks with a Debian as it is installed (debian_disk.py); copy them before you boot them
        material.py fio-disk                  an ext4 image with fio, for bench-disk
+       material.py installer-iso             a CD that installs Debian to an empty virtio disk by itself
+       material.py debian-installer-iso      a CD with Debian's own installer
+       material.py small-installer-iso       a CD that installs a small system to an empty SATA disk by itself
        material.py root                      a raw ext4 image: Debian with systemd, root without a password; copy it before you boot it
 
 Each prints the path. The cache is $ALCOVE_TEST_MATERIAL, else $XDG_CACHE_HOME/alcove/test-material; files appear there
@@ -25,12 +28,14 @@ import lzma
 import os
 import pathlib
 import struct
+import shutil
 import subprocess
 import sys
 import tempfile
 
-import qemu_source
 import debian_disk
+import installer_iso
+import qemu_source
 import tcg_module
 import uefi_disk
 
@@ -49,6 +54,9 @@ GUEST_MODULES = {
 GUEST_MODULES["pc"] = GUEST_MODULES["generic"] + ["virtio_balloon", "psmouse", "vmw_vsock_virtio_transport"]
 GUEST_MODULES["net"] = GUEST_MODULES["generic"] + ["virtio_net"]
 GUEST_MODULES["sata"] = GUEST_MODULES["generic"] + ["ahci", "sd_mod", "sr_mod", "isofs"]
+GUEST_MODULES["install"] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "sr_mod", "isofs", "loop", "squashfs", "vfat", "nls_cp437", "nls_ascii",
+                            "crc32c_generic", "ext4", "button", "efivarfs"]
+FLAVOURS_OF_GENERIC = ("sata", "pc", "net", "install")
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"
 ROOT_HOOK = ("chroot \"$1\" passwd -q -d root; echo alcove-guest >\"$1/etc/hostname\"; echo '/dev/vda / ext4 defaults 0 1' >\"$1/etc/fstab\"; "
@@ -228,13 +236,17 @@ class Material:
             run("cp", GUEST / "guest-init", folder / "init")
             (folder / "init").chmod(0o755)
             used = (GUEST / "guest-init").read_bytes()
-            for source in sorted(GUEST.glob("guest-*.c")):
+            if flavour == "install":
+                for name in ("guest-install", "guest-install-small"):
+                    run("install", "-m", "755", GUEST / name, folder / "bin" / name)
+                    used += (GUEST / name).read_bytes()
+            for source in sorted(GUEST.glob("guest-tray.c" if flavour == "install" else "guest-*.c")):
                 run("cc", "-static", "-Os", "-D_GNU_SOURCE", "-o", folder / "bin" / source.stem, source)
                 used += source.read_bytes()
             return used + (self.add_network_tools(folder) if flavour == "net" else b"")
 
         modules = GUEST_MODULES[flavour]
-        return self.initrd("guest-initrd", "generic" if flavour in ("sata", "pc", "net") else flavour, modules, fill)
+        return self.initrd("guest-initrd", "generic" if flavour in FLAVOURS_OF_GENERIC else flavour, modules, fill)
 
     def add_network_tools(self, folder):
         """A DHCP client's script, and iperf3 with its libraries where this computer has it."""
@@ -262,11 +274,9 @@ class Material:
             print("material: making a Debian root (about a minute)", file=sys.stderr, flush=True)
             part = target.with_name(target.name + ".part")
             part.unlink(missing_ok=True)
-            run("mmdebstrap", "--variant=minbase", "--format=null", f"--include={ROOT_PACKAGES}",
-                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man", "zoneinfo")),
-                "--customize-hook=" + ROOT_HOOK, f"--customize-hook=mkdir {part}.d && mount --bind \"$1\" {part}.d && mke2fs -q -t ext4 -F -L alcove-root -d {part}.d {part} {ROOT_SIZE}; "
-                f"status=$?; umount {part}.d; rmdir {part}.d; exit $status",
-                "bookworm", "/dev/null", *self.mirror())
+            self.mmdebstrap(ROOT_PACKAGES, ROOT_HOOK,
+                            f"mkdir {part}.d && mount --bind \"$1\" {part}.d && mke2fs -q -t ext4 -F -L alcove-root -d {part}.d {part} {ROOT_SIZE}; "
+                            f"status=$?; umount {part}.d; rmdir {part}.d; exit $status")
             os.rename(part, target)
             return target
 
@@ -385,6 +395,58 @@ class Material:
                 os.rename(part, target)
             return target
 
+    def installer_iso(self):
+        return self.make_installer("installer", {"filesystem.squashfs": self.installer_system()}, "guest-install /dev/vda")
+
+    def small_installer_iso(self):
+        archive = installer_iso.small_system(shutil.which("busybox"))
+        with self.locked():
+            system = self.cache / f"small-system-{hashlib.sha256(archive).hexdigest()[:16]}.tar"
+            if not system.exists():
+                self.write(system, archive)
+        return self.make_installer("small-installer", {"system.tar": system}, "guest-install-small /dev/sda")
+
+    def debian_installer_iso(self):
+        packages, installer = self.unpacked("uefi-boot", uefi_disk.PACKAGES), pathlib.Path(installer_iso.DEBIAN_INSTALLER)
+        if not installer.exists():
+            raise MaterialMissing("debian-installer-12-netboot-amd64 is not installed")
+        used = (HERE / "installer_iso.py").read_bytes() + (installer / "linux").read_bytes()
+        with self.locked():
+            target = self.cache / f"debian-installer-{hashlib.sha256(used).hexdigest()[:16]}.iso"
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                installer_iso.make_debian(part, packages)
+                os.rename(part, target)
+            return target
+
+    def make_installer(self, name, live, command):
+        packages, kernel, initrd = self.unpacked("uefi-boot", uefi_disk.PACKAGES), self.kernel("generic"), self.guest_initrd("install")
+        stamp = hashlib.sha256(repr((kernel, initrd, live, command)).encode() + (HERE / "installer_iso.py").read_bytes()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"{name}-{stamp}.iso"
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                installer_iso.make(part, packages, kernel, initrd, live, command)
+                os.rename(part, target)
+            return target
+
+    def installer_system(self):
+        stamp = hashlib.sha256(repr((installer_iso.ROOT_PACKAGES, installer_iso.ROOT_HOOK, installer_iso.SQUASHFS)).encode()).hexdigest()[:16]
+        with self.locked():
+            target = self.cache / f"installer-system-{stamp}.squashfs"
+            if not target.exists():
+                print("material: making a Debian that is installed (about a minute)", file=sys.stderr, flush=True)
+                part = target.with_name(target.name + ".part")
+                part.unlink(missing_ok=True)
+                self.mmdebstrap(installer_iso.ROOT_PACKAGES, installer_iso.ROOT_HOOK, installer_iso.SQUASHFS.format(part))
+                os.rename(part, target)
+            return target
+
+    def mmdebstrap(self, packages, *hooks):
+        run("mmdebstrap", "--variant=minbase", "--format=null", f"--include={packages}",
+            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man", "zoneinfo")),
+            *(f"--customize-hook={hook}" for hook in hooks), "bookworm", "/dev/null", *self.mirror())
+
     def mirror(self):
         """Where this computer has its own Debian packages from; none known: mmdebstrap's choice."""
         sites = run("apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)", "Created-By: Packages", "Codename: bookworm").decode()
@@ -401,7 +463,8 @@ def main():
     makers = {"kernel": material.kernel, "vmlinux": material.vmlinux, "initrd": material.guest_initrd}
     words = sys.argv[1:]
     whole = {"root": material.root, "uefi-disk": material.uefi_disk, "uefi-esp": material.uefi_esp, "uefi-cd": material.uefi_cd,
-             "qmp-client": material.qmp_client, "fio-disk": material.fio_disk}
+             "qmp-client": material.qmp_client, "fio-disk": material.fio_disk, "installer-iso": material.installer_iso,
+             "small-installer-iso": material.small_installer_iso, "debian-installer-iso": material.debian_installer_iso}
     whole.update({f"debian-{variant}": functools.partial(material.debian, variant) for variant in debian_disk.VARIANTS})
     if (len(words) != 1 or words[0] not in whole) and (len(words) != 2 or words[0] not in makers or words[1] not in (
             GUEST_MODULES if words[0] == "initrd" else PACKAGES)):
