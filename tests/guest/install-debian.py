@@ -29,7 +29,6 @@ def test_install(checks, options):
         choose(guest, lambda: "guest-install: [" in guest.console)
         print(f"installer after {guest.seconds():.1f} s", flush=True)
         check_installation(checks, guest, qmp, INSTALL_SECONDS)
-        print("\n".join(re.findall("guest-install: .*", guest.console)), flush=True)
         guest.send("reboot -f\n")
         log_in(guest, "alcove-installed", LOGIN_SECONDS)
         check_installed(checks, guest, "vda")

@@ -1,5 +1,6 @@
 """What the tests of installers share: the boot loader's menu, seen and chosen from, and the login prompt in the end."""
 
+import re
 import subprocess
 import time
 
@@ -47,7 +48,7 @@ def choose(guest, is_started, seconds=SLOW):
 
 def check_installation(checks, guest, qmp, seconds):
     found = guest.expect("ALCOVE-INSTALL(ED|-FAILED.*)", seconds)
-    print(f"installed after {guest.seconds():.1f} s", flush=True)
+    print(f"installed after {guest.seconds():.1f} s:", *re.findall(r"guest-install: (\[.*)", guest.console), flush=True)
     checks.equal("the installation comes to its end", found.group(1), "ED")
     checks.equal("which ejects the CD", qmp.wait_event("DEVICE_TRAY_MOVED")["data"]["tray-open"], True)
     guest.expect("# ", SLOW)
