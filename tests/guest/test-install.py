@@ -7,7 +7,8 @@ import sys
 from guest import Checks, Guest, Options
 from installing import TEXT_SIZE, check_installation, check_menu, choose, log_in
 
-DISK_SIZE = 256 << 20
+DISK_SIZE = 128 << 20
+LOGIN_SECONDS = 300  # firmware, and a boot loader that reads by the firmware
 
 
 def test_install(checks, options):
@@ -20,7 +21,7 @@ def test_install(checks, options):
         check_installation(checks, guest, qmp, 180)
         start = len(guest.console)
         guest.send("reboot -f\n")
-        log_in(guest, "alcove-installed")
+        log_in(guest, "alcove-installed", LOGIN_SECONDS)
         checks.check("the firmware has started the disk", "cdrom0" not in guest.console[start:].split("BdsDxe: starting")[-1])
         checks.equal("whose second partition is the root", guest.shell("grep -c '^/dev/sda2 / ext4' /proc/mounts || cat /proc/mounts"), "1")
         checks.equal("the kernel complains of nothing", guest.shell("dmesg | grep -E 'ata[0-9.]+: .*(exception|failed|timeout)|I/O error, dev sd|EXT4-fs error'",

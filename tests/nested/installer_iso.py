@@ -4,6 +4,7 @@ The whole one has Debian as a squashfs, which holds the tools too: the initrd ru
 systems do. The small one has busybox with an init and a login, as a tar archive: quick enough to be installed in every run.
 """
 
+import gzip
 import io
 import pathlib
 import subprocess
@@ -86,9 +87,13 @@ def make_iso(image, packages, files, texts, label):
 
 def make(image, packages, kernel, initrd, live, command):
     """live: a file by its name there. command: what installs, in the initrd."""
-    files = {"boot/vmlinuz": kernel, "boot/initrd": initrd}
-    files.update({f"live/{name}": file for name, file in live.items()})
-    make_iso(image, packages, files, {"boot/grub/grub.cfg": MENU.replace("COMMAND", command.replace(" ", "_"))}, "ALCOVE_INSTALL")
+    with tempfile.NamedTemporaryFile(dir=image.parent) as small:
+        # The firmware reads it slower than the kernel unpacks it.
+        small.write(gzip.compress(initrd.read_bytes(), 6, mtime=0))
+        small.flush()
+        files = {"boot/vmlinuz": kernel, "boot/initrd": small.name}
+        files.update({f"live/{name}": file for name, file in live.items()})
+        make_iso(image, packages, files, {"boot/grub/grub.cfg": MENU.replace("COMMAND", command.replace(" ", "_"))}, "ALCOVE_INSTALL")
 
 
 def make_debian(image, packages):
