@@ -35,13 +35,6 @@
 #define HOST_DNS     3
 #define HOST_FIRST   15
 
-typedef struct PollEntry
-{
-  int fd;
-  int events; /* SLIRP_POLL_ */
-  gpointer tag;
-} PollEntry;
-
 typedef struct SlirpSource
 {
   GSource source;
@@ -59,7 +52,7 @@ struct NetUser
 
   /* The context's owner only. */
   Slirp *slirp;
-  GArray *polls; /* PollEntry, as libslirp named them before the last poll */
+  GPtrArray *polls; /* GPollFD, as libslirp named them before the last poll */
   unsigned n_polls;
   bool sending;
   bool received;        /* frames that were not flushed yet */
@@ -202,25 +195,29 @@ to_condition (int events)
          (events & SLIRP_POLL_HUP ? G_IO_HUP : 0);
 }
 
-/* libslirp names its sockets in the same order each time, so most entries are those of before. */
+/* libslirp names its sockets in the same order each time, so most entries are those of before. What an entry waits for is changed in place:
+ * it is about to be asked for anyway, and g_source_modify_unix_fd () would wake the loop for another round. */
 static int
 on_add_poll (int fd, int events, void *opaque)
 {
   NetUser *user = opaque;
 
   if (user->n_polls == user->polls->len)
-    g_array_set_size (user->polls, user->n_polls + 1);
-  PollEntry *entry = &g_array_index (user->polls, PollEntry, user->n_polls);
-  if (!entry->tag || entry->fd != fd)
     {
-      if (entry->tag)
-        g_source_remove_unix_fd (user->source, entry->tag);
-      entry->tag = g_source_add_unix_fd (user->source, fd, to_condition (events));
+      GPollFD *made = g_new0 (GPollFD, 1);
+
+      made->fd = -1;
+      g_ptr_array_add (user->polls, made);
     }
-  else if (entry->events != events)
-    g_source_modify_unix_fd (user->source, entry->tag, to_condition (events));
-  entry->fd = fd;
-  entry->events = events;
+  GPollFD *entry = g_ptr_array_index (user->polls, user->n_polls);
+  if (entry->fd != fd)
+    {
+      if (entry->fd >= 0)
+        g_source_remove_poll (user->source, entry);
+      *entry = (GPollFD){ .fd = fd };
+      g_source_add_poll (user->source, entry);
+    }
+  entry->events = to_condition (events);
   return user->n_polls++;
 }
 
@@ -230,8 +227,8 @@ on_get_revents (int index, void *opaque)
   NetUser *user = opaque;
 
   g_return_val_if_fail (index >= 0 && index < (int) user->n_polls, 0);
-  const PollEntry *entry = &g_array_index (user->polls, PollEntry, index);
-  const GIOCondition got = g_source_query_unix_fd (user->source, entry->tag);
+  const GPollFD *entry = g_ptr_array_index (user->polls, index);
+  const GIOCondition got = entry->revents;
   return (got & G_IO_IN ? SLIRP_POLL_IN : 0) | (got & G_IO_OUT ? SLIRP_POLL_OUT : 0) |
          (got & G_IO_PRI ? SLIRP_POLL_PRI : 0) | (got & G_IO_ERR ? SLIRP_POLL_ERR : 0) |
          (got & G_IO_HUP ? SLIRP_POLL_HUP : 0);
@@ -247,10 +244,8 @@ prepare (GSource *source, gint *timeout)
   slirp_pollfds_fill (user->slirp, &wait, on_add_poll, user);
   while (user->polls->len > user->n_polls)
     {
-      const PollEntry *entry = &g_array_index (user->polls, PollEntry, user->polls->len - 1);
-
-      g_source_remove_unix_fd (source, entry->tag);
-      g_array_set_size (user->polls, user->polls->len - 1);
+      g_source_remove_poll (source, g_ptr_array_index (user->polls, user->polls->len - 1));
+      g_ptr_array_set_size (user->polls, user->polls->len - 1);
     }
   *timeout = wait == UINT32_MAX ? -1 : (gint) MIN (wait, G_MAXINT);
   return FALSE;
@@ -605,7 +600,7 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
   g_autoptr (NetUser) user = g_new0 (NetUser, 1);
 
   guest_log_init (&user->log, "net-user");
-  user->polls = g_array_new (FALSE, TRUE, sizeof (PollEntry));
+  user->polls = g_ptr_array_new_with_free_func (g_free);
   user->forwards = g_array_new (FALSE, FALSE, sizeof (UserForward));
   g_array_set_clear_func (user->forwards, clear_forward);
   if (!context)
@@ -641,7 +636,7 @@ net_user_free (NetUser *user)
     slirp_cleanup (user->slirp);
   g_clear_pointer (&user->source, g_source_unref);
   g_clear_pointer (&user->context, g_main_context_unref);
-  g_array_unref (user->polls);
+  g_ptr_array_unref (user->polls);
   net_guard_free (user->guard);
   g_free (user);
 }
