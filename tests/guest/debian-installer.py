@@ -8,8 +8,8 @@ import sys
 from guest import Checks, Guest, Options
 from installing import GRAPHICS_SIZE, check_menu, choose, picture
 
-# Newt's colours: the text console's blue behind everything, its light grey for windows.
-BLUE, GREY = "#0000AA", "#AAAAAA"
+# Newt's colours: the text console's blue behind everything, its light grey for windows, red for the line that is chosen.
+BLUE, GREY, RED = "#0000AA", "#AAAAAA", "#AA0000"
 
 
 def share(picture, colour):
@@ -27,14 +27,14 @@ def test_installer(checks, options):
 
         def is_seen():
             picture(options, qmp, "language")
-            return share(file, BLUE) > 0.1 and share(file, GREY) > 0.1
+            return share(file, BLUE) > 0.03 and share(file, GREY) > 0.5 and 0.003 < share(file, RED) < 0.05
 
         try:
             choose(guest, is_seen, 400)
         finally:
             shutil.copy(file, options.pictures / "debian-installer.png")
         print(f"the language menu after {guest.seconds():.1f} s", flush=True)
-        checks.check("the installer's first question is to be seen: a grey window on blue", True)
+        checks.check("the installer's first question is to be seen: a grey window on blue, a red line in it", True)
 
 
 def main():
