@@ -86,7 +86,7 @@ class Check:
         self.stage("sanitize", self.stage_sanitize)
         self.stage("integration", lambda: self.suite(self.build, "integration", 1))
         self.stage("ui", lambda: self.suite(self.build, "ui", 1))
-        self.stage("guest", lambda: self.suite(self.build, "guest", 1))
+        self.stage("guest", lambda: self.suite(self.build, "guest", 2))
         print("check:", ", ".join(self.seconds))
         for problem in self.problems:
             print("check: FAILED:", problem)
