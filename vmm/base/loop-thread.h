@@ -5,7 +5,7 @@
 /* A GMainContext that a thread of its own runs until loop_thread_free (): the home of a data-plane device. */
 typedef struct LoopThread LoopThread;
 
-/* name: of the thread, at most 15 bytes count. */
+/* name: of the thread, at most 15 bytes count. The thread owns its context when this returns. */
 LoopThread *loop_thread_new (const char *name);
 /* Ends the loop after the callback in work, and joins. Sources left in the context never run again. Not from the thread itself. */
 void loop_thread_free (LoopThread *thread);
