@@ -161,6 +161,14 @@ class Guest:
         self.qmp = Qmp(self.control)
         return self.qmp
 
+    def storage_daemon(self, image):
+        """The process id of the VMM's storage daemon for an image."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = [int(pid) for pid in children if f'"{image}"' in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+        if len(found) != 1:
+            raise GuestError(f"not one storage daemon but {found}")
+        return found[0]
+
     def pump(self, seconds):
         """Takes in what the console has said; false when it is at its end."""
         if not self.selector.select(timeout=seconds):

@@ -39,15 +39,6 @@ def check_image(checks, what, path):
     checks.check(f"qemu-img check: {what}", checked.returncode == 0, checked.stdout + checked.stderr)
 
 
-def daemon_of(guest, image):
-    """The process id of the VMM's storage daemon for an image."""
-    children = pathlib.Path(f"/proc/{guest.process.pid}/task/{guest.process.pid}/children").read_text().split()
-    found = [int(pid) for pid in children if f'"{image}"' in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
-    if len(found) != 1:
-        raise GuestError(f"not one storage daemon but {found}")
-    return found[0]
-
-
 def is_gone(pid, seconds=20):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -105,7 +96,7 @@ def check_death(checks, guest, qmp, image):
                "echo WRITERS-$failed-DONE) & true\n")
     guest.expect("@0@\n")
     time.sleep(0.3)
-    first = daemon_of(guest, image)
+    first = guest.storage_daemon(image)
     os.kill(first, signal.SIGKILL)
     error = qmp.wait_event("BLOCK_IO_ERROR")["data"]
     checks.check("its death is an I/O error of that disk", error["node-name"] == "disk0" and error["action"] == "stop" and not error["nospace"], error)
@@ -115,7 +106,7 @@ def check_death(checks, guest, qmp, image):
     checks.check("nothing of it is left", is_gone(first))
     qmp.run("cont")
     qmp.wait_event("RESUME")
-    checks.check("cont starts another", daemon_of(guest, image) != first)
+    checks.check("cont starts another", guest.storage_daemon(image) != first)
     guest.expect("WRITERS-0-DONE")
     checks.equal("which finished what the guest had begun", guest.shell("sync; for i in 1 2; do dd if=/dev/vda bs=4k skip=$((2048 + i * 1024)) count=1024 2>/dev/null "
                                                                       "| cmp - /tmp/data || echo differs; done"), "")
@@ -152,7 +143,7 @@ def test_qcow2(checks, options, folder):
         check_discard(checks, guest, ext4)
         check_death(checks, guest, qmp, image)
         check_full_host(checks, guest, qmp, full)
-        daemons = [daemon_of(guest, image), daemon_of(guest, ext4)]
+        daemons = [guest.storage_daemon(image), guest.storage_daemon(ext4)]
         guest.process.kill()
         checks.check("a VMM that is killed takes its daemons with it", all(is_gone(pid) for pid in daemons))
     check_image(checks, "after a kill", image)
