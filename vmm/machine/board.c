@@ -237,7 +237,7 @@ build_acpi_for_firmware (void *opaque)
 
   if (ecam == 0)
     ecam = MEMORY_MAP_ECAM;
-  memory_map_fill_uefi_windows (&windows, ecam);
+  memory_map_fill_uefi_windows (&windows, ecam, guest_memory_get_size (board->memory));
   describe (board, 0, ecam, &windows, &layout);
   layout.isa = (AcpiWindow){ 0, PCI_PORTS_BASE };
   return acpi_tables_build (&layout);

@@ -9,6 +9,7 @@
 #define EBDA     UINT64_C (0x9fc00)
 #define VGA_HOLE UINT64_C (0xa0000)
 #define ONE_MIB  UINT64_C (0x100000)
+#define ONE_GIB  UINT64_C (0x40000000)
 
 uint64_t
 memory_map_low_ram_end (uint64_t ram_size)
@@ -68,11 +69,17 @@ memory_map_fill_uefi_e820 (E820Map *map, uint64_t ram_size)
     e820_map_add (map, MEMORY_MAP_HIGH_RAM, ram_size - MEMORY_MAP_LOW_END, E820_RAM);
 }
 
+/* Where 64-bit BARs go differs from one firmware to the next: OVMF takes the top eighth of the physical addresses, which it counts
+ * as 47 bits at most (2022.11; later ones 46), or 40 without pages of 1 GiB, or begins right behind the RAM. All of that is PCI's. */
 void
-memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base)
+memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base, uint64_t ram_size)
 {
   const uint64_t start = ecam_base + MEMORY_MAP_ECAM_SIZE;
+  const uint64_t end64 = windows->mmio64.base + windows->mmio64.size;
+  const uint64_t start64 =
+      (MAX (ram_end (ram_size), MEMORY_MAP_HIGH_RAM) + ONE_GIB - 1) / ONE_GIB * ONE_GIB;
 
+  windows->mmio64 = (PciWindow){ start64, end64 - start64 };
   windows->io = (PciWindow){ MEMORY_MAP_UEFI_IO, MEMORY_MAP_IO_END - MEMORY_MAP_UEFI_IO };
   if (start < MEMORY_MAP_MMIO32_END)
     windows->mmio32 = (PciWindow){ start, MEMORY_MAP_MMIO32_END - start };

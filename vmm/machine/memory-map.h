@@ -16,7 +16,7 @@
  *   0xc0000000   32-bit MMIO of PCI, up to 0xfc000000
  *   0xfec00000   I/O APIC;  0xfee00000 local APICs;  0xfeffc000 four pages of KVM's own
  *   0x100000000  the rest of the RAM
- *   top eighth   64-bit MMIO of PCI: where stock UEFI firmware puts it too
+ *   top eighth   64-bit MMIO of PCI; firmware makes a choice of its own
  */
 #define MEMORY_MAP_ACPI        UINT64_C (0xe0000)
 #define MEMORY_MAP_ACPI_SIZE   UINT64_C (0x20000)
@@ -46,5 +46,6 @@ bool memory_map_fill_windows (PciWindows *windows, uint64_t ram_size, unsigned p
 void memory_map_fill_e820 (E820Map *map, uint64_t ram_size);
 /* For UEFI firmware, which makes the kernel's map itself: all RAM, and what it cannot know to be taken. */
 void memory_map_fill_uefi_e820 (E820Map *map, uint64_t ram_size);
-/* Where stock UEFI firmware puts BARs, as its tables have to say: behind ECAM, and more ports. */
-void memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base);
+/* Of windows, which memory_map_fill_windows () filled: wherever UEFI firmware may put BARs, as its tables have to say. Behind ECAM, more
+ * ports, and 64-bit ones anywhere above the RAM. */
+void memory_map_fill_uefi_windows (PciWindows *windows, uint64_t ecam_base, uint64_t ram_size);

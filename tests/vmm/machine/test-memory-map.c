@@ -86,6 +86,40 @@ test_more_ram_than_the_processor_reaches_is_refused (void)
   g_assert_nonnull (strstr (error->message, "36 bits"));
 }
 
+/* Where a firmware that counts that many bits puts 64-bit BARs. */
+static void
+assert_eighth_is_pcis (const PciWindows *windows, unsigned bits)
+{
+  const uint64_t limit = UINT64_C (1) << bits;
+
+  g_assert_cmpuint (windows->mmio64.base, <=, limit - limit / 8);
+  g_assert_cmpuint (windows->mmio64.base + windows->mmio64.size, >=, limit);
+}
+
+static void
+test_uefi_window_holds_every_firmwares_choice (void)
+{
+  static const unsigned bits[] = { 36, 39, 40, 46, 47, 48, 52 };
+  static const unsigned clamps[] = { 40, 46, 47, 52 };
+  static const uint64_t sizes[] = { 512 * MIB, 5 * GIB + MIB, 48 * GIB };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (bits); i++)
+    for (unsigned n = 0; n < G_N_ELEMENTS (sizes); n++)
+      {
+        const uint64_t ram_end =
+            sizes[n] > MEMORY_MAP_LOW_END ? sizes[n] - MEMORY_MAP_LOW_END + 4 * GIB : 4 * GIB;
+        PciWindows windows;
+
+        g_assert_true (memory_map_fill_windows (&windows, sizes[n], bits[i], NULL));
+        memory_map_fill_uefi_windows (&windows, MEMORY_MAP_ECAM, sizes[n]);
+        for (unsigned k = 0; k < G_N_ELEMENTS (clamps); k++)
+          assert_eighth_is_pcis (&windows, MIN (bits[i], clamps[k]));
+        g_assert_cmpuint (windows.mmio64.base, >=, ram_end);
+        g_assert_cmpuint (windows.mmio64.base, <=, ram_end + GIB);
+        g_assert_cmpuint (windows.mmio64.base + windows.mmio64.size, ==, UINT64_C (1) << bits[i]);
+      }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -93,6 +127,7 @@ main (int argc, char **argv)
   g_test_add_func ("/memory-map/e820-sum", test_e820_gives_all_of_the_ram);
   g_test_add_func ("/memory-map/hole", test_ram_is_never_in_the_hole);
   g_test_add_func ("/memory-map/windows", test_windows_are_clear_of_ram);
+  g_test_add_func ("/memory-map/uefi-windows", test_uefi_window_holds_every_firmwares_choice);
   g_test_add_func ("/memory-map/too-much", test_more_ram_than_the_processor_reaches_is_refused);
   return g_test_run ();
 }
