@@ -34,12 +34,13 @@ enum
 #define PAGE_SHIFT       VIRTIO_BALLOON_PFN_SHIFT
 #define PAGE_BYTES       (UINT64_C (1) << PAGE_SHIFT)
 #define REQUESTS_AT_ONCE 16
-/* Linux sends 256 in a request. A request of more than PFNS_MAX is answered without looking at the rest, which only keeps
- * memory with the guest that it could do without. */
-#define PFNS_AT_ONCE  256
-#define PFNS_MAX      65536
-#define STATS_MAX     64 /* records in a buffer; later tags than we know are skipped */
-#define CHANGE_GAP_US G_TIME_SPAN_SECOND
+/* Each page and each piece of a report can be a system call, so they are counted: after PIECES_AT_ONCE others have their turn, and
+ * no request is larger. Linux sends 256 pages in one and Windows 1024; of a larger one the rest is not looked at, which only keeps memory
+ * with the guest that it could do without. */
+#define PIECES_AT_ONCE 4096
+#define PFNS_AT_ONCE   256
+#define STATS_MAX      64 /* records in a buffer; later tags than we know are skipped */
+#define CHANGE_GAP_US  G_TIME_SPAN_SECOND
 
 #define FEATURE(name) (UINT64_C (1) << VIRTIO_BALLOON_F_##name)
 
@@ -106,20 +107,22 @@ run_add (Run *run, uint8_t *page)
     }
 }
 
-static void
+/* Returns how many pages were looked at. */
+static size_t
 inflate (VirtioBalloon *balloon)
 {
   const GuestMemory *memory = virtio_device_get_memory (balloon->device);
   const VirtqueueElement *element = &balloon->element;
-  const size_t n = element->out_bytes / sizeof (uint32_t);
+  const size_t asked = element->out_bytes / sizeof (uint32_t);
+  const size_t n = MIN (asked, PIECES_AT_ONCE);
   Run run = { .memory = memory };
 
-  if (n > PFNS_MAX)
-    guest_log (&balloon->log, "%zu pages in one request, the first %u are taken", n, PFNS_MAX);
-  for (size_t done = 0; done < MIN (n, PFNS_MAX);)
+  if (asked > n)
+    guest_log (&balloon->log, "%zu pages in one request, the first %zu are taken", asked, n);
+  for (size_t done = 0; done < n;)
     {
       uint32_t pfns[PFNS_AT_ONCE];
-      const size_t some = MIN (PFNS_AT_ONCE, MIN (n, PFNS_MAX) - done);
+      const size_t some = MIN (PFNS_AT_ONCE, n - done);
 
       iov_read (element->out, element->n_out, done * sizeof *pfns, pfns, some * sizeof *pfns);
       for (size_t i = 0; i < some; i++)
@@ -135,20 +138,22 @@ inflate (VirtioBalloon *balloon)
       done += some;
     }
   run_finish (&run);
+  return n;
 }
 
 /* 5.5.6.7: the pages are the buffers. A guest that wants a pattern in its free pages would find zeroes instead. */
-static void
+static size_t
 take_report (VirtioBalloon *balloon)
 {
   const VirtqueueElement *element = &balloon->element;
 
   if (!virtio_device_has_feature (balloon->device, VIRTIO_BALLOON_F_REPORTING) ||
       balloon->config.poison_val != 0)
-    return;
+    return 0;
   for (unsigned i = 0; i < element->n_in; i++)
     guest_memory_discard (virtio_device_get_memory (balloon->device), element->in[i].iov_base,
                           element->in[i].iov_len);
+  return element->n_in;
 }
 
 /* --- statistics --- */
@@ -210,8 +215,11 @@ notify (void *opaque, unsigned index)
   const bool is_stats = index == QUEUE_STATS &&
                         virtio_device_has_feature (balloon->device, VIRTIO_BALLOON_F_STATS_VQ);
   unsigned done = 0;
+  size_t pieces = 0;
 
-  for (; done < REQUESTS_AT_ONCE && virtqueue_pop (queue, &balloon->element); done++)
+  for (; done < REQUESTS_AT_ONCE && pieces < PIECES_AT_ONCE &&
+         virtqueue_pop (queue, &balloon->element);
+       done++)
     {
       if (is_stats)
         {
@@ -219,12 +227,12 @@ notify (void *opaque, unsigned index)
           continue;
         }
       if (index == QUEUE_INFLATE)
-        inflate (balloon);
+        pieces += inflate (balloon);
       else if (index != QUEUE_DEFLATE)
-        take_report (balloon);
+        pieces += take_report (balloon);
       virtqueue_push (queue, &balloon->element, 0);
     }
-  if (done == REQUESTS_AT_ONCE)
+  if (done == REQUESTS_AT_ONCE || pieces >= PIECES_AT_ONCE)
     virtio_device_notify_again (balloon->device, index);
   virtio_device_signal_queue (balloon->device, index);
 }

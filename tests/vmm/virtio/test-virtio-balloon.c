@@ -1,10 +1,12 @@
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
 
 #include "virtio-driver.h"
 #include "virtio/virtio-balloon.h"
+#include "virtio/virtio-device-private.h"
 
 #define RAM   (16u << 20)
 #define LOW   (8u << 20) /* the rest is behind a hole */
@@ -180,6 +182,31 @@ test_too_many_pfns (Fixture *f, gconstpointer data)
   g_assert_cmphex (byte_at (f, CLEAN), ==, 0x5a);
 }
 
+/* Many large requests at once: other work of the loop has its turn between them, and all are answered. */
+static void
+test_pages_of_a_turn (Fixture *f, gconstpointer data)
+{
+  static const uint64_t one = 1;
+  const uint32_t n = 4096, requests = 12;
+  uint32_t *pfns = guest_memory_map (f->memory, HIGH, n * sizeof *pfns);
+  const DriverSegment segment = { HIGH, n * sizeof *pfns, false };
+  VirtqueueDriver *ring = virtio_driver_get_queue (f->driver, QUEUE_INFLATE);
+
+  for (unsigned i = 0; i < n; i++)
+    pfns[i] = HIGH / PAGE + 1024 + i % 2 * 2; /* never two that follow each other */
+  for (unsigned i = 0; i < requests; i++)
+    virtqueue_driver_add (ring, &segment, 1);
+  g_assert_cmpint (write (virtio_device_get_queue_eventfd (virtio_balloon_get_device (f->balloon),
+                                                           QUEUE_INFLATE),
+                          &one, sizeof one),
+                   ==, sizeof one);
+  for (unsigned turns = 1; virtqueue_driver_get_used_index (ring) < requests; turns++)
+    {
+      g_assert_true (g_main_context_iteration (NULL, FALSE));
+      g_assert_cmpuint (virtqueue_driver_get_used_index (ring), <=, turns);
+    }
+}
+
 static void
 report (Fixture *f, unsigned queue, uint64_t gpa, uint32_t size)
 {
@@ -338,6 +365,7 @@ main (int argc, char **argv)
   ADD ("deflate", test_deflate);
   ADD ("hostile-13-pfns", test_hostile_pfns);
   ADD ("hostile-13-too-many-pfns", test_too_many_pfns);
+  ADD ("hostile-13-pages-of-a-turn", test_pages_of_a_turn);
   ADD ("reporting", test_reporting);
   ADD_AFTER ("reporting-without-stats", test_reporting_without_stats, setup_without_stats);
   ADD ("poison", test_poison);
