@@ -273,17 +273,18 @@ on_balloon_changed (void *opaque)
   emit (opaque, MACHINE_EVENT_BALLOON_CHANGE, MACHINE_CAUSE_NONE);
 }
 
-/* Any thread. */
+/* Any thread. The pause is asked for first: asked for after the main thread was woken, it might stop a machine that has been
+ * continued meanwhile, and nobody would know. */
 static void
 want (Machine *machine, Want what, const char *stopped)
 {
+  board_request_pause (machine->board);
   g_mutex_lock (&machine->lock);
   machine->wanted |= what;
   if (stopped && !machine->stopped)
     machine->stopped = g_strdup (stopped);
   wake (machine);
   g_mutex_unlock (&machine->lock);
-  board_request_pause (machine->board);
 }
 
 static void
