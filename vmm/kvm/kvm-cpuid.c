@@ -7,7 +7,8 @@
 /* Theory of operation
  *
  * A guest sees the host's processor as far as KVM can virtualise it, less what a machine of ours could not keep: virtualisation in
- * the guest, and memory and traces that are the processor's secret (SGX, Processor Trace). Packages, cores and threads are as
+ * the guest, memory and traces that are the processor's secret (SGX, Processor Trace), and a TSC that never stands still, for it
+ * does while the host sleeps (kvm-clock.c). Packages, cores and threads are as
  * they were asked for. Leaf numbers: Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E; KVM's own at 4000_0000h: Linux,
  * virt/kvm/x86/cpuid.
  */
@@ -22,6 +23,7 @@
 #define EBX7_TRACE        (1u << 25)
 #define ECX7_SGX_LAUNCH   (1u << 30)
 #define ECX81_SVM         (1u << 2)
+#define EDX87_INVARIANT   (1u << 8)
 #define ECX81_CMP_LEGACY  (1u << 1)
 
 static unsigned
@@ -136,6 +138,9 @@ fix_entry (struct kvm_cpuid_entry2 *e, const KvmVm *vm, unsigned apic_id)
       break;
     case 0x80000001:
       fix_amd_features (e, topology);
+      break;
+    case 0x80000007:
+      e->edx &= ~EDX87_INVARIANT;
       break;
     case 0x80000008: /* threads of a package less one, bits of their ids */
       e->ecx = (e->ecx & ~0xf0ffu) | cpu_topology_package_bits (topology) << 12 |

@@ -44,6 +44,9 @@ struct KvmVm
   int fd;
   size_t run_size;
   unsigned physical_bits;
+  int clock_fd; /* kvm-clock.c's, as the next two */
+  GSource *clock_source;
+  int64_t clock_offset; /* ns */
   KvmVcpu vcpus[KVM_VM_MAX_CPUS];
   struct KvmChips *power_on;
 
@@ -65,6 +68,12 @@ bool kvm_fail (GError **error, const char *what);
 
 /* kvm-cpuid.c */
 bool kvm_cpuid_set (KvmVm *vm, KvmVcpu *vcpu, GError **error);
+
+/* kvm-clock.c: keeps KVM's clock right over the host's sleeps, from the main context. */
+void kvm_clock_watch (KvmVm *vm);
+void kvm_clock_unwatch (KvmVm *vm);
+/* The host may have slept. True: the clock had fallen behind and was set forward. */
+bool kvm_clock_catch_up (KvmVm *vm);
 
 /* kvm-hyperv.c: appends to cpuid, which has room for max; and what of Hyper-V's KVM leaves to us, which is to refuse. */
 bool kvm_hyperv_add (KvmVcpu *vcpu, struct kvm_cpuid2 *cpuid, unsigned max, GError **error);

@@ -63,7 +63,7 @@ kvm_vm_new (const KvmVmConfig *config, GError **error)
 
   g_autoptr (KvmVm) vm = g_new0 (KvmVm, 1);
   vm->config = *config;
-  vm->kvm_fd = vm->fd = -1;
+  vm->kvm_fd = vm->fd = vm->clock_fd = -1;
   vm->pausing = true;
   vm->physical_bits = 36; /* of a processor that does not say */
   g_mutex_init (&vm->lock);
@@ -81,6 +81,7 @@ kvm_vm_new (const KvmVmConfig *config, GError **error)
     return NULL;
   for (unsigned i = 0; i < config->n_cpus; i++)
     kvm_vcpu_start (&vm->vcpus[i]);
+  kvm_clock_watch (vm);
   kvm_vm_pause (vm);
   return g_steal_pointer (&vm);
 }
@@ -90,6 +91,7 @@ kvm_vm_free (KvmVm *vm)
 {
   if (!vm)
     return;
+  kvm_clock_unwatch (vm);
   kvm_vm_pause (vm);
   g_mutex_lock (&vm->lock);
   vm->ending = true;

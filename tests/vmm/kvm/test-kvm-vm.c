@@ -1,9 +1,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "kvm/kvm-host.h"
-#include "kvm/kvm-vm.h"
+#include "kvm/kvm-private.h"
 
 /* A few instructions on whatever /dev/kvm there is, also a software one; without one, nothing to test. */
 #define MIB       UINT64_C (0x100000)
@@ -414,6 +415,59 @@ test_slot (void)
   fixture_clear (&f);
 }
 
+static uint64_t
+get_clock (Fixture *f)
+{
+  struct kvm_clock_data data = { 0 };
+
+  g_assert_cmpint (ioctl (f->vm->fd, KVM_GET_CLOCK, &data), ==, 0);
+  return data.clock;
+}
+
+/* As if the host had slept for an hour and KVM's clock had stood still: it is set forward, and only once. */
+static void
+test_clock_catches_up (void)
+{
+  const int64_t hour = INT64_C (3600) * G_USEC_PER_SEC * 1000;
+  Fixture f;
+
+  if (!fixture_init (&f, 1))
+    return;
+  g_assert_nonnull (f.vm->clock_source);
+  g_assert_false (kvm_clock_catch_up (f.vm));
+  const uint64_t before = get_clock (&f);
+  f.vm->clock_offset -= hour;
+  g_assert_true (kvm_clock_catch_up (f.vm));
+  g_assert_cmpuint (get_clock (&f), >=, before + hour);
+  g_assert_cmpuint (get_clock (&f), <, before + hour + hour / 10);
+  g_assert_false (kvm_clock_catch_up (f.vm));
+  /* Behind the machine's: nobody's time runs backwards. */
+  f.vm->clock_offset += hour;
+  g_assert_false (kvm_clock_catch_up (f.vm));
+  fixture_clear (&f);
+}
+
+/* A guest that believed in its TSC would be late by each sleep of the host. */
+static void
+test_tsc_is_not_said_to_be_invariant (void)
+{
+  struct
+  {
+    struct kvm_cpuid2 header;
+    struct kvm_cpuid_entry2 entries[256];
+  } cpuid = { .header.nent = 256 };
+  Fixture f;
+
+  if (!fixture_init (&f, 1))
+    return;
+  g_assert_cmpint (ioctl (f.vm->vcpus[0].fd, KVM_GET_CPUID2, &cpuid), ==, 0);
+  g_assert_cmpuint (cpuid.header.nent, >, 0);
+  for (unsigned i = 0; i < cpuid.header.nent; i++)
+    if (cpuid.entries[i].function == 0x80000007)
+      g_assert_cmphex (cpuid.entries[i].edx & 1u << 8, ==, 0);
+  fixture_clear (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -427,5 +481,7 @@ main (int argc, char **argv)
   g_test_add_func ("/kvm-vm/doorbell", test_doorbell);
   g_test_add_func ("/kvm-vm/msi-route", test_msi_route);
   g_test_add_func ("/kvm-vm/slot", test_slot);
+  g_test_add_func ("/kvm-vm/clock-catches-up", test_clock_catches_up);
+  g_test_add_func ("/kvm-vm/no-invariant-tsc", test_tsc_is_not_said_to_be_invariant);
   return g_test_run ();
 }
