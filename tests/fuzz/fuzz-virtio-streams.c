@@ -98,15 +98,18 @@ clear (Machine *machine)
 static void
 add_chain (Input *input, Machine *machine, VirtioDriver *driver, unsigned queue, unsigned n)
 {
+  VirtqueueDriver *ring = virtio_driver_get_queue (driver, queue);
   DriverSegment segments[4];
 
+  if (virtqueue_driver_get_n_free (ring) < n)
+    return;
   for (unsigned i = 0; i < n; i++)
     {
       segments[i].gpa = DATA + ((uint64_t) take (input) << 11) + take (input);
       segments[i].size = (uint32_t) take (input) * 64;
       segments[i].writable = take (input) & 1;
     }
-  virtqueue_driver_add (virtio_driver_get_queue (driver, queue), segments, n);
+  virtqueue_driver_add (ring, segments, n);
   virtio_driver_kick (driver, queue);
 }
 

@@ -13,6 +13,7 @@ struct VirtqueueDriver
   struct vring_used *used;
   uint16_t *next_free; /* per descriptor; a list of free ones */
   uint16_t first_free;
+  unsigned n_free;
   uint16_t kicked; /* available index at the last must_kick () */
   uint16_t taken;
 };
@@ -49,6 +50,7 @@ virtqueue_driver_new (GuestMemory *memory, uint64_t base, uint16_t size, bool ev
   driver->available = guest_memory_map (memory, driver->layout.available, 1);
   driver->used = guest_memory_map (memory, driver->layout.used, 1);
   driver->next_free = g_new (uint16_t, size);
+  driver->n_free = size;
   for (unsigned i = 0; i < size; i++)
     driver->next_free[i] = i + 1 < size ? i + 1 : NO_DESCRIPTOR;
   return driver;
@@ -109,7 +111,14 @@ take_free (VirtqueueDriver *driver)
 
   g_assert_cmpuint (index, !=, NO_DESCRIPTOR);
   driver->first_free = driver->next_free[index];
+  driver->n_free--;
   return index;
+}
+
+unsigned
+virtqueue_driver_get_n_free (const VirtqueueDriver *driver)
+{
+  return driver->n_free;
 }
 
 uint16_t
@@ -197,6 +206,7 @@ virtqueue_driver_take_used (VirtqueueDriver *driver, uint16_t *head, uint32_t *w
 
       driver->next_free[index] = driver->first_free;
       driver->first_free = index;
+      driver->n_free++;
       if (!more)
         return true;
       index = GUINT16_FROM_LE (d->next);

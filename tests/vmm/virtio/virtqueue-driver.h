@@ -29,6 +29,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VirtqueueDriver, virtqueue_driver_free)
 
 const VirtqueueLayout *virtqueue_driver_get_layout (const VirtqueueDriver *driver);
 
+/* Descriptors that no request has: each segment that is added takes one, an indirect table takes one. */
+unsigned virtqueue_driver_get_n_free (const VirtqueueDriver *driver);
 /* Adds a chain of n segments to the free descriptors and makes it available. Returns its head. */
 uint16_t virtqueue_driver_add (VirtqueueDriver *driver, const DriverSegment *segments, unsigned n);
 /* The same by an indirect table, written at table_gpa. */
