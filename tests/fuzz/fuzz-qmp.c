@@ -5,57 +5,18 @@
 #include <glib.h>
 
 #include "control/qmp-session.h"
+#include "fake-control-target.h"
 
-/* A client of the control socket. The first byte says in pieces of what size the rest arrives and whether the client has
- * negotiated, so that a corpus reaches the commands. Every answer is one JSON object a line, whatever was asked. */
-
-static const char *
-get_name (void *opaque)
+/* A client of the control socket. The first byte says in pieces of what size the rest arrives, whether the client has negotiated, so
+ * that a corpus reaches the commands, and what becomes of those that can fail. Every answer is one JSON object a line, whatever was
+ * asked. */
+enum
 {
-  return "fuzz";
-}
-
-static MachineState
-get_state (void *opaque)
-{
-  return MACHINE_STATE_RUNNING;
-}
-
-static void
-act (void *opaque)
-{
-}
-
-static bool
-cont (void *opaque, GError **error)
-{
-  return true;
-}
-
-static bool
-add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **error)
-{
-  close (fd);
-  return true;
-}
-
-static bool
-screendump (void *opaque, const char *path, GError **error)
-{
-  g_set_error (error, g_quark_from_static_string ("fuzz"), 0, "%s: no", path);
-  return false;
-}
-
-static const ControlTargetOps fuzz_ops = {
-  .get_name = get_name,
-  .get_state = get_state,
-  .pause = act,
-  .cont = cont,
-  .reset = act,
-  .powerdown = act,
-  .quit = act,
-  .add_spice_client = add_spice_client,
-  .screendump = screendump,
+  FIRST_FAILS = 1 << 0, /* these two are also part of the size */
+  FIRST_BUSY = 1 << 1,
+  FIRST_PIECE = 0x3f,
+  FIRST_WHOLE = 1 << 6,
+  FIRST_NEGOTIATED = 1 << 7
 };
 
 static void
@@ -67,20 +28,33 @@ on_output (const char *bytes, size_t size, void *opaque)
   g_assert_true (memchr (bytes, '\n', size) == bytes + size - 1);
 }
 
+static void
+use_session (const ControlTarget *target, uint8_t first, const char *text, size_t size)
+{
+  const size_t piece = first & FIRST_WHOLE ? size : (first & FIRST_PIECE) + 1;
+  g_autoptr (QmpSession) session = qmp_session_new (target, on_output, NULL);
+  const int fd = dup (STDERR_FILENO);
+
+  qmp_session_receive_fds (session, &fd, 1);
+  if (first & FIRST_NEGOTIATED)
+    qmp_session_input (session, "{\"execute\":\"qmp_capabilities\"}", 30);
+  for (size_t at = 0; at < size; at += piece)
+    if (!qmp_session_input (session, text + at, MIN (piece, size - at)))
+      break;
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  const ControlTarget target = { .ops = &fuzz_ops };
-  uint8_t first = size > 0 ? data[0] : 0;
-  size_t piece = first & 0x40 ? size : (first & 0x3f) + 1;
-  g_autoptr (QmpSession) session = qmp_session_new (&target, on_output, NULL);
-  int fd = dup (STDERR_FILENO);
+  FakeControlTarget fake;
 
-  qmp_session_receive_fds (session, &fd, 1);
-  if (first & 0x80)
-    qmp_session_input (session, "{\"execute\":\"qmp_capabilities\"}", 30);
-  for (size_t at = 1; at < size; at += piece)
-    if (!qmp_session_input (session, (const char *) data + at, MIN (piece, size - at)))
-      break;
+  if (size < 1)
+    return 0;
+  fake_control_target_init (&fake);
+  fake.error = data[0] & FIRST_FAILS ? "it does not work" : NULL;
+  fake.busy = data[0] & FIRST_BUSY;
+  const ControlTarget target = fake_control_target_get (&fake);
+  use_session (&target, data[0], (const char *) data + 1, size - 1);
+  fake_control_target_clear (&fake);
   return 0;
 }

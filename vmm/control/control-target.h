@@ -15,7 +15,8 @@ typedef struct ControlBalloon
 } ControlBalloon;
 
 /* What the control socket may do to a machine: the part of machine.h that it needs, with the promises made there. control-machine.h
- * fills it from a Machine; tests and the fuzzer put their own in its place.
+ * fills it from a Machine; tests and the fuzzer put a fake in its place. None may
+ * be NULL: whoever uses a target (a session) asserts it.
  *
  * Thread: the main thread. quit is called after its reply has been handed to the socket.
  */

@@ -2,6 +2,7 @@
 
 #include "control/qmp-session.h"
 
+#include <assert.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
 
@@ -18,12 +19,25 @@ struct QmpSession
   GByteArray *value; /* what has come of the value under way */
 };
 
+/* A command whose function is missing would be a call of nothing, on a client's word. */
+static void
+assert_complete (const ControlTargetOps *ops)
+{
+  void (*functions[sizeof *ops / sizeof (void (*) (void))]) (void);
+
+  static_assert (sizeof functions == sizeof *ops, "functions and nothing else");
+  memcpy (functions, ops, sizeof functions);
+  for (unsigned i = 0; i < G_N_ELEMENTS (functions); i++)
+    g_assert_nonnull (functions[i]);
+}
+
 QmpSession *
 qmp_session_new (const ControlTarget *target, QmpOutputFunc output, void *opaque)
 {
   QmpSession *session = g_new0 (QmpSession, 1);
   g_autofree char *greeting = qmp_message_greeting ();
 
+  assert_complete (target->ops);
   session->context.target = target;
   session->context.fds = qmp_fds_new ();
   session->output = output;

@@ -1,15 +1,15 @@
 /* A QMP server for a machine that is only a fake, as the peer of test-qmp-transcript.py. Usage: serve-fake-machine SOCKET
  * Tells of what is asked of the machine by the events that a machine would emit; ends with quit. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "control/control-server.h"
+#include "fake-control-target.h"
 
 typedef struct Serve
 {
+  FakeControlTarget fake; /* first: its functions answer what is not answered here */
   ControlServer *server;
   GMainLoop *loop;
-  MachineState state;
 } Serve;
 
 static const char *
@@ -18,22 +18,14 @@ get_name (void *opaque)
   return "vm1";
 }
 
-static MachineState
-get_state (void *opaque)
-{
-  Serve *serve = opaque;
-
-  return serve->state;
-}
-
 static void
 pause_machine (void *opaque)
 {
   Serve *serve = opaque;
 
-  if (serve->state != MACHINE_STATE_RUNNING)
+  if (serve->fake.state != MACHINE_STATE_RUNNING)
     return;
-  serve->state = MACHINE_STATE_PAUSED;
+  serve->fake.state = MACHINE_STATE_PAUSED;
   control_server_emit (serve->server, MACHINE_EVENT_STOP, MACHINE_CAUSE_NONE);
 }
 
@@ -42,9 +34,9 @@ cont (void *opaque, GError **error)
 {
   Serve *serve = opaque;
 
-  if (serve->state == MACHINE_STATE_PAUSED)
+  if (serve->fake.state == MACHINE_STATE_PAUSED)
     {
-      serve->state = MACHINE_STATE_RUNNING;
+      serve->fake.state = MACHINE_STATE_RUNNING;
       control_server_emit (serve->server, MACHINE_EVENT_RESUME, MACHINE_CAUSE_NONE);
     }
   return true;
@@ -75,38 +67,21 @@ quit (void *opaque)
   g_main_loop_quit (serve->loop);
 }
 
-static bool
-add_spice_client (void *opaque, int fd, bool skip_auth, bool memfd, GError **error)
-{
-  close (fd);
-  return true;
-}
-
-static bool
-screendump (void *opaque, const char *path, GError **error)
-{
-  return true;
-}
-
-static const ControlTargetOps ops = {
-  .get_name = get_name,
-  .get_state = get_state,
-  .pause = pause_machine,
-  .cont = cont,
-  .reset = reset,
-  .powerdown = powerdown,
-  .quit = quit,
-  .add_spice_client = add_spice_client,
-  .screendump = screendump,
-};
-
 int
 main (int argc, char **argv)
 {
-  Serve serve = { .loop = g_main_loop_new (NULL, FALSE), .state = MACHINE_STATE_RUNNING };
-  const ControlTarget target = { .ops = &ops, .opaque = &serve };
+  Serve serve = { .loop = g_main_loop_new (NULL, FALSE) };
   g_autoptr (GError) error = NULL;
 
+  fake_control_target_init (&serve.fake);
+  ControlTargetOps ops = *fake_control_target_get (&serve.fake).ops;
+  ops.get_name = get_name;
+  ops.pause = pause_machine;
+  ops.cont = cont;
+  ops.reset = reset;
+  ops.powerdown = powerdown;
+  ops.quit = quit;
+  const ControlTarget target = { .ops = &ops, .opaque = &serve };
   serve.server = argc == 2 ? control_server_new (argv[1], &target, &error) : NULL;
   if (serve.server == NULL)
     {
@@ -116,5 +91,6 @@ main (int argc, char **argv)
   g_main_loop_run (serve.loop);
   control_server_free (serve.server);
   g_main_loop_unref (serve.loop);
+  fake_control_target_clear (&serve.fake);
   return EXIT_SUCCESS;
 }

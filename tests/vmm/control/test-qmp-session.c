@@ -540,6 +540,24 @@ test_events (void)
     }
 }
 
+/* A target that lacks a function would end the process when a client asks for it: it does so at once. */
+static void
+test_incomplete_target (Fixture *fixture, const void *data)
+{
+  ControlTargetOps ops = *fixture->target.ops;
+  const ControlTarget target = { .ops = &ops };
+
+  if (!g_test_subprocess ())
+    {
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+      g_test_trap_assert_failed ();
+      g_test_trap_assert_stderr ("*assert_complete*");
+      return;
+    }
+  ops.set_balloon_interval = NULL;
+  qmp_session_free (qmp_session_new (&target, on_output, fixture));
+}
+
 #define add(name, func) g_test_add ("/qmp-session/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -563,6 +581,7 @@ main (int argc, char **argv)
   add ("descriptors-bounded", test_descriptors_are_bounded);
   add ("screendump", test_screendump);
   add ("set-boot", test_set_boot);
+  add ("incomplete-target", test_incomplete_target);
   add ("forwards", test_forwards);
   add ("balloon", test_balloon);
   add ("balloon-stats", test_balloon_stats);
