@@ -491,6 +491,12 @@ block_raw_reap (BlockRaw *raw)
     start (raw);
 }
 
+bool
+block_raw_is_busy (const BlockRaw *raw)
+{
+  return raw->in_flight > 0;
+}
+
 void
 block_raw_drain (BlockRaw *raw)
 {

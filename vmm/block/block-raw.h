@@ -59,5 +59,7 @@ void block_raw_submit (BlockRaw *raw, BlockRequest *request);
 void block_raw_kick (BlockRaw *raw);
 /* Calls done () for each completed request. */
 void block_raw_reap (BlockRaw *raw);
+/* Is a request in flight, from its submission to its done ()? */
+bool block_raw_is_busy (const BlockRaw *raw);
 /* Waits until no request is in flight; each had its done (). */
 void block_raw_drain (BlockRaw *raw);

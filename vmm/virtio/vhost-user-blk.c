@@ -464,7 +464,7 @@ vhost_user_blk_free (VhostUserBlk *blk)
   if (blk->device)
     {
       virtio_device_lock (blk->device);
-      virtio_device_set_status (blk->device, 0);
+      virtio_device_reset (blk->device);
       virtio_device_unlock (blk->device);
     }
   close_link (blk);

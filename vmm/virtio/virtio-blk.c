@@ -21,8 +21,9 @@
  *
  * A request for which the host has no room is kept as it is, and its owner told, who pauses the machine; virtio_blk_resume () goes on with it.
  *
- * A request keeps its element, and so its pointers into guest memory, until it is done. reset () and virtio_blk_free () wait for all
- * of them. There are never more than the queues hold (virtqueue.c).
+ * A request keeps its element, and so its pointers into guest memory, until it is done. A driver's reset is over when all are: the
+ * disk's thread sees to it, for storage can hang, and a vCPU must not. reset () and virtio_blk_free () wait for them. There are
+ * never more than the queues hold (virtqueue.c).
  */
 #define QUEUE_SIZE      256
 #define SEGMENTS_MAX    (QUEUE_SIZE - 2) /* less header and status */
@@ -320,6 +321,8 @@ on_completions (gint fd, GIOCondition condition, gpointer opaque)
   virtio_device_lock (blk->device);
   block_raw_reap (blk->raw);
   signal_queues (blk);
+  if (!block_raw_is_busy (blk->raw))
+    virtio_device_end_reset (blk->device);
   virtio_device_unlock (blk->device);
   return G_SOURCE_CONTINUE;
 }
@@ -350,16 +353,31 @@ virtio_blk_resume (VirtioBlk *blk)
 }
 
 static void
-reset (void *opaque)
+drop_kept (VirtioBlk *blk)
 {
-  VirtioBlk *blk = opaque;
-
-  block_raw_drain (blk->raw);
   for (BlkRequest *request = take_kept (blk), *next; request; request = next)
     {
       next = request->next;
       request_release (request);
     }
+}
+
+static bool
+begin_reset (void *opaque)
+{
+  VirtioBlk *blk = opaque;
+
+  drop_kept (blk);
+  return !block_raw_is_busy (blk->raw);
+}
+
+static void
+reset (void *opaque)
+{
+  VirtioBlk *blk = opaque;
+
+  block_raw_drain (blk->raw);
+  drop_kept (blk);
   blk->unsignalled = 0;
   blk->config.wce = 1;
 }
@@ -398,6 +416,7 @@ static const VirtioDeviceType type = {
   .config_read = config_read,
   .config_write = config_write,
   .notify = notify,
+  .begin_reset = begin_reset,
   .reset = reset,
 };
 
@@ -485,7 +504,7 @@ virtio_blk_free (VirtioBlk *blk)
     return;
   /* First nothing new is taken and all is done; then nobody runs; then it goes. */
   virtio_device_lock (blk->device);
-  virtio_device_set_status (blk->device, 0);
+  virtio_device_reset (blk->device);
   virtio_device_unlock (blk->device);
   loop_thread_free (blk->thread);
   if (blk->completions)

@@ -33,8 +33,11 @@ uint32_t virtio_device_get_driver_features (const VirtioDevice *device, uint32_t
 void virtio_device_set_driver_features (VirtioDevice *device, uint32_t select, uint32_t value);
 
 uint8_t virtio_device_get_status (const VirtioDevice *device);
-/* 0 resets; other values add bits, as the driver may not take any back (2.1.1). */
+/* As the driver does it. 0 resets: it is over when the status reads as 0 (4.1.4.3.1), and nothing is taken from the driver before. Other
+ * values add bits, as the driver may not take any back (2.1.1). */
 void virtio_device_set_status (VirtioDevice *device, uint8_t status);
+/* As the machine does it: waits for requests that are under way. No vCPU runs. */
+void virtio_device_reset (VirtioDevice *device);
 uint8_t virtio_device_get_generation (const VirtioDevice *device);
 
 /* What the driver programs of a queue. */

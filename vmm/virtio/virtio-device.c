@@ -21,6 +21,9 @@
  * Each queue has one eventfd. A doorbell, or the transport's write handler, signals it; a source on the device's context reads
  * it and calls notify () with the lock held. A notification of a device that is not live is dropped there.
  *
+ * A reset by the driver ends a device's life at once: it is not live, and what comes in is dropped. If requests are under way in the host, the
+ * status stays as it is until they are done, and a driver polls it (3.1.1, 4.1.4.3.1); with it the guards against changes in use stay.
+ *
  * A driver that breaks the protocol finds DEVICE_NEEDS_RESET in the status; its queues are not served until it resets the device.
  */
 #define COMMON_FEATURES                                                                            \
@@ -53,7 +56,8 @@ struct VirtioDevice
   uint64_t accepted;
   uint8_t status;
   uint8_t generation;
-  bool live; /* DRIVER_OK, and neither reset nor failed since */
+  bool live;      /* DRIVER_OK, and neither reset nor failed since */
+  bool resetting; /* the driver has asked for it, and requests are under way */
   DeviceQueue *queues;
   GuestLog log;
 };
@@ -235,11 +239,12 @@ set_live (VirtioDevice *device, bool live)
     device->transport->set_live (device->transport_opaque, live);
 }
 
-static void
-reset (VirtioDevice *device)
+void
+virtio_device_reset (VirtioDevice *device)
 {
   g_debug ("%s: reset", device->type->name);
   set_live (device, false);
+  device->resetting = false;
   device->type->reset (device->opaque);
   for (unsigned i = 0; i < device->n_queues; i++)
     {
@@ -248,6 +253,23 @@ reset (VirtioDevice *device)
     }
   device->status = 0;
   device->accepted = 0;
+}
+
+void
+virtio_device_end_reset (VirtioDevice *device)
+{
+  if (device->resetting)
+    virtio_device_reset (device);
+}
+
+static void
+begin_reset (VirtioDevice *device)
+{
+  set_live (device, false);
+  if (!device->type->begin_reset || device->type->begin_reset (device->opaque))
+    virtio_device_reset (device);
+  else
+    device->resetting = true;
 }
 
 static bool
@@ -312,9 +334,15 @@ virtio_device_set_status (VirtioDevice *device, uint8_t status)
   const uint8_t old = device->status;
   uint8_t added = status & ~old & ~VIRTIO_CONFIG_S_NEEDS_RESET;
 
+  if (device->resetting)
+    {
+      if (status != 0)
+        guest_log (&device->log, "status 0x%x before the reset is over", status);
+      return;
+    }
   if (status == 0)
     {
-      reset (device);
+      begin_reset (device);
       return;
     }
   if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && !features_are_good (device))
@@ -440,7 +468,7 @@ void
 virtio_device_signal_config (VirtioDevice *device)
 {
   device->generation++;
-  if ((device->status & VIRTIO_CONFIG_S_DRIVER_OK) && device->transport)
+  if ((device->status & VIRTIO_CONFIG_S_DRIVER_OK) && !device->resetting && device->transport)
     device->transport->interrupt_config (device->transport_opaque);
 }
 

@@ -13,7 +13,8 @@
  * Threads. Register accesses come from vCPU threads; queue notifications arrive on the device's own GMainContext (the main one for
  * slow devices, one with a thread of its own for data-plane devices). One recursive-free mutex a device, held by this code around EVERY
  * callback below, makes them exclusive; a device's own completions take it with virtio_device_lock (). No callback may block for
- * the host's I/O except reset, which waits until nothing of the device touches guest memory any more.
+ * the host's I/O except reset, which waits until nothing of the device touches guest memory any more; a device that could have to
+ * wait has begin_reset as well, so that no vCPU does.
  */
 typedef struct VirtioDevice VirtioDevice;
 
@@ -38,6 +39,9 @@ typedef struct VirtioDeviceType
   void (*irqfd_changed) (void *opaque, unsigned index);
   /* The driver notified queue index (or several notifications were merged). Runs on the device's context. */
   void (*notify) (void *opaque, unsigned index);
+  /* The driver resets the device, which is not live any more. False: requests are under way; virtio_device_end_reset () follows when they
+   * are not. NULL: there is nothing to wait for. */
+  bool (*begin_reset) (void *opaque);
   /* Back to the state after creation. After it returns the device holds no element and no pointer into guest memory. */
   void (*reset) (void *opaque);
 } VirtioDeviceType;
@@ -66,5 +70,7 @@ void virtio_device_signal_queue (VirtioDevice *device, unsigned index);
 void virtio_device_notify_again (VirtioDevice *device, unsigned index);
 /* Lock held. Config changed: bumps the generation and interrupts (2.4, 2.5.1). */
 void virtio_device_signal_config (VirtioDevice *device);
+/* Lock held. The end of what begin_reset () began; nothing happens when no reset is under way. */
+void virtio_device_end_reset (VirtioDevice *device);
 /* Lock held. The driver broke the protocol: DEVICE_NEEDS_RESET, counted and logged. */
 void virtio_device_fail (VirtioDevice *device, const char *format, ...) G_GNUC_PRINTF (2, 3);

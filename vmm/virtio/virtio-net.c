@@ -456,7 +456,7 @@ virtio_net_free (VirtioNet *net)
     return;
   /* First the rings are gone, then nobody runs, then it goes. */
   virtio_device_lock (net->device);
-  virtio_device_set_status (net->device, 0);
+  virtio_device_reset (net->device);
   virtio_device_unlock (net->device);
   net->backend.ops->stop (net->backend.opaque);
   virtio_device_free (net->device);

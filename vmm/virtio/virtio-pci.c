@@ -551,7 +551,7 @@ reset (void *opaque)
   VirtioPci *pci = opaque;
 
   virtio_device_lock (pci->device);
-  virtio_device_set_status (pci->device, 0);
+  virtio_device_reset (pci->device);
   pci->device_feature_select = pci->driver_feature_select = 0;
   pci->queue_select = 0;
   virtio_device_unlock (pci->device);

@@ -21,6 +21,7 @@ typedef struct Fixture
   unsigned activated;
   unsigned notified[QUEUES];
   unsigned resets;
+  bool busy;
 } Fixture;
 
 static void
@@ -56,6 +57,13 @@ notify (void *opaque, unsigned index)
   virtio_device_signal_queue (f->device, index);
 }
 
+static bool
+begin_reset (void *opaque)
+{
+  Fixture *f = opaque;
+  return !f->busy;
+}
+
 static void
 reset (void *opaque)
 {
@@ -73,6 +81,7 @@ static const VirtioDeviceType type = {
   .config_write = config_write,
   .activate = activate,
   .notify = notify,
+  .begin_reset = begin_reset,
   .reset = reset,
 };
 
@@ -290,6 +299,56 @@ test_status_bits_stay (Fixture *f, gconstpointer data)
   virtio_device_unlock (f->device);
 }
 
+/* Requests in the host: the status keeps its bits until they are done, and nothing is taken from the driver meanwhile. */
+static void
+test_reset_is_waited_for (Fixture *f, gconstpointer data)
+{
+  VirtioQueueConfig before, after;
+
+  start (f);
+  const unsigned resets = f->resets;
+  f->busy = true;
+  virtio_device_lock (f->device);
+  virtio_device_set_status (f->device, 0);
+  g_assert_cmphex (virtio_device_get_status (f->device), ==, 0xf);
+  g_assert_null (virtio_device_get_queue (f->device, 0));
+  g_assert_cmpuint (f->resets, ==, resets);
+  virtio_device_set_status (f->device, 0);
+  expect_complaint ();
+  virtio_device_set_status (f->device, 1 | 2 | VIRTIO_CONFIG_S_FEATURES_OK | 4);
+  g_test_assert_expected_messages ();
+  g_assert_null (virtio_device_get_queue (f->device, 0));
+  g_assert_true (virtio_device_get_queue_config (f->device, 0, &before));
+  expect_complaint ();
+  virtio_device_set_queue_config (f->device, 0, &(VirtioQueueConfig){ .size = 8 });
+  g_test_assert_expected_messages ();
+  g_assert_true (virtio_device_get_queue_config (f->device, 0, &after));
+  g_assert_cmpuint (after.size, ==, before.size);
+  virtio_device_signal_config (f->device);
+  g_assert_cmpuint (virtio_driver_get_config_interrupts (f->driver), ==, 0);
+  f->busy = false;
+  virtio_device_end_reset (f->device);
+  g_assert_cmphex (virtio_device_get_status (f->device), ==, 0);
+  g_assert_cmpuint (f->resets, ==, resets + 1);
+  virtio_device_end_reset (f->device);
+  g_assert_cmpuint (f->resets, ==, resets + 1);
+  virtio_device_unlock (f->device);
+}
+
+/* The machine's own reset does not wait for a turn of anybody's. */
+static void
+test_reset_of_the_machine (Fixture *f, gconstpointer data)
+{
+  start (f);
+  f->busy = true;
+  virtio_device_lock (f->device);
+  virtio_device_set_status (f->device, 0);
+  virtio_device_reset (f->device);
+  g_assert_cmphex (virtio_device_get_status (f->device), ==, 0);
+  virtio_device_unlock (f->device);
+  f->busy = false;
+}
+
 static void
 test_notify_while_not_live (Fixture *f, gconstpointer data)
 {
@@ -363,6 +422,8 @@ main (int argc, char **argv)
   ADD ("hostile-2-ring-outside-ram", test_ring_outside_ram);
   ADD ("broken-ring", test_broken_ring);
   ADD ("status-bits-stay", test_status_bits_stay);
+  ADD ("hostile-7-reset-is-waited-for", test_reset_is_waited_for);
+  ADD ("reset-of-the-machine", test_reset_of_the_machine);
   ADD ("hostile-4-notify-while-not-live", test_notify_while_not_live);
   ADD ("hostile-4-queue-out-of-range", test_queue_out_of_range);
   ADD ("hostile-5-config-at-any-offset", test_config_at_any_offset);

@@ -104,12 +104,24 @@ virtio_driver_new (VirtioDevice *device, GuestMemory *memory, uint64_t base, uin
   return driver;
 }
 
+static gboolean
+give_up (gpointer opaque)
+{
+  g_error ("the device was not done in time");
+  return G_SOURCE_REMOVE;
+}
+
 void
 virtio_driver_reset (VirtioDriver *driver)
 {
+  guint alarm = g_timeout_add (PATIENCE_US / 1000, give_up, NULL);
+
   virtio_device_lock (driver->device);
   virtio_device_set_status (driver->device, 0);
   virtio_device_unlock (driver->device);
+  while (virtio_driver_get_status (driver) != 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (alarm);
 }
 
 void
@@ -165,13 +177,6 @@ virtio_driver_kick (VirtioDriver *driver, unsigned queue)
     g_assert_cmpint (write (virtio_device_get_queue_eventfd (driver->device, queue), &one, 8), ==,
                      8);
   virtio_driver_run (driver);
-}
-
-static gboolean
-give_up (gpointer opaque)
-{
-  g_error ("the device did not use the request in time");
-  return G_SOURCE_REMOVE;
 }
 
 void

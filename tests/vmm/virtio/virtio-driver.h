@@ -43,4 +43,5 @@ uint8_t virtio_driver_get_status (VirtioDriver *driver);
 void virtio_driver_read_config (VirtioDriver *driver, uint32_t offset, void *buffer, uint32_t size);
 void virtio_driver_write_config (VirtioDriver *driver, uint32_t offset, const void *buffer,
                                  uint32_t size);
+/* Until the status reads as 0 (at most 10 s). */
 void virtio_driver_reset (VirtioDriver *driver);
