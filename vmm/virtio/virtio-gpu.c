@@ -5,10 +5,11 @@
  * a flush moves no pixels here. Only a scanout that shows a part of a resource has a surface of its own, which a flush copies into.
  *
  * A flush is answered when the front has consumed it, which is what paces the guest; every other command is answered at once. An
- * answer that the front owes outlives a reset: it then finds that its request is no longer in gpu->flushes.
+ * answer that the front owes outlives a reset: it then finds its flush stale.
  *
- * Commands run on the main context under the device's lock. A reset can come from a vCPU thread, where the port must not be
- * touched: it asks the main context to bring the port in line (sync_screen).
+ * Commands run on the main context under the device's lock, and so do most calls of the port. In any of them the front may answer any
+ * flush, older ones too: such an answer only marks its flush (in_port), and the caller finishes it once the port has returned.
+ * A reset can come from a vCPU thread, where the port must not be touched: it asks the main context to bring the port in line (on_sync).
  */
 #define G_LOG_DOMAIN "vmm-virtio"
 
@@ -53,6 +54,8 @@ struct VirtioGpu
   uint32_t width, height; /* what the user wants */
   uint32_t events;        /* VIRTIO_GPU_EVENT_* not yet cleared by the driver */
   GPtrArray *flushes;     /* of Flush, owed by the front; owned by whoever calls done */
+  bool in_port;           /* main thread: it holds the lock and may be inside the port */
+  unsigned n_done;        /* main thread: flushes that the front answered meanwhile */
   GSource *sync_source;
   VirtqueueElement element;
   GuestLog log;
@@ -60,11 +63,11 @@ struct VirtioGpu
 
 typedef struct Flush
 {
-  VirtioGpu *gpu; /* NULL: nobody waits any more */
+  VirtioGpu *gpu; /* main thread; NULL: it is gone */
   VirtqueueElement element;
   struct virtio_gpu_ctrl_hdr header;
-  bool in_call; /* scanout_port_flush () has not returned yet */
-  bool done;
+  bool stale; /* the device was reset: nobody waits any more */
+  bool done;  /* main thread: by the front, in a call of the port */
 } Flush;
 
 typedef struct Request
@@ -113,30 +116,6 @@ sync_screen (VirtioGpu *gpu)
   scanout_port_set_surface (gpu->port, surface);
   if (!gpu->has_driver)
     scanout_port_set_cursor (gpu->port, NULL);
-}
-
-static gboolean
-on_sync (void *data)
-{
-  VirtioGpu *gpu = data;
-
-  virtio_device_lock (gpu->device);
-  g_clear_pointer (&gpu->sync_source, g_source_unref);
-  sync_screen (gpu);
-  virtio_device_unlock (gpu->device);
-  return G_SOURCE_REMOVE;
-}
-
-/* Lock held; any thread. */
-static void
-schedule_sync (VirtioGpu *gpu)
-{
-  if (gpu->sync_source)
-    return;
-  gpu->sync_source = g_idle_source_new ();
-  g_source_set_priority (gpu->sync_source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (gpu->sync_source, on_sync, gpu, NULL);
-  g_source_attach (gpu->sync_source, NULL);
 }
 
 static void
@@ -490,44 +469,55 @@ push_answer (VirtioGpu *gpu, unsigned queue, const VirtqueueElement *element, co
 }
 
 static void
-finish_flush (Flush *flush)
+finish_flush (VirtioGpu *gpu, Flush *flush)
 {
-  VirtioGpu *gpu = flush->gpu;
-
-  if (gpu)
+  if (!flush->stale)
     {
       struct virtio_gpu_ctrl_hdr answer = { 0 };
       make_answer (&answer, &flush->header, VIRTIO_GPU_RESP_OK_NODATA);
       push_answer (gpu, CONTROL_QUEUE, &flush->element, &answer, sizeof answer);
-      g_ptr_array_remove_fast (gpu->flushes, flush);
     }
+  g_ptr_array_remove_fast (gpu->flushes, flush);
   virtqueue_element_clear (&flush->element);
   g_free (flush);
 }
 
-/* From the front, on the main thread: perhaps from inside scanout_port_flush (), where our lock is held. */
+/* From the front, on the main thread. */
 static void
 on_flush_done (void *data)
 {
   Flush *flush = data;
   VirtioGpu *gpu = flush->gpu;
 
-  if (flush->in_call)
-    {
-      flush->done = true;
-      return;
-    }
   if (!gpu)
     {
-      finish_flush (flush);
+      g_free (flush);
+      return;
+    }
+  if (gpu->in_port)
+    {
+      flush->done = true;
+      gpu->n_done++;
       return;
     }
   virtio_device_lock (gpu->device);
-  bool answers = flush->gpu != NULL;
-  finish_flush (flush);
-  if (answers)
-    virtio_device_signal_queue (gpu->device, CONTROL_QUEUE);
+  finish_flush (gpu, flush);
+  virtio_device_signal_queue (gpu->device, CONTROL_QUEUE);
   virtio_device_unlock (gpu->device);
+}
+
+/* What the front answered while it could not be heard. */
+static void
+finish_done_flushes (VirtioGpu *gpu)
+{
+  for (unsigned i = gpu->flushes->len; i > 0 && gpu->n_done > 0; i--)
+    {
+      Flush *flush = g_ptr_array_index (gpu->flushes, i - 1);
+      if (!flush->done)
+        continue;
+      gpu->n_done--;
+      finish_flush (gpu, flush);
+    }
 }
 
 /* Takes the element of a flush that resource_flush () accepted. */
@@ -541,7 +531,6 @@ start_flush (VirtioGpu *gpu, const Request *request)
 
   flush->gpu = gpu;
   flush->header = request->header;
-  flush->in_call = true;
   virtqueue_element_move (&flush->element, &gpu->element);
   g_ptr_array_add (gpu->flushes, flush);
 
@@ -556,10 +545,7 @@ start_flush (VirtioGpu *gpu, const Request *request)
       scanout_port_flush (gpu->port, &rect, on_flush_done, flush);
     }
   else
-    flush->done = true;
-  flush->in_call = false;
-  if (flush->done)
-    finish_flush (flush);
+    on_flush_done (flush);
 }
 
 static void
@@ -608,12 +594,56 @@ gpu_notify (void *opaque, unsigned index)
   VirtioGpu *gpu = opaque;
   Virtqueue *queue = virtio_device_get_queue (gpu->device, index);
 
+  gpu->in_port = true;
   while (queue && virtqueue_pop (queue, &gpu->element))
-    run_request (gpu, index);
+    {
+      run_request (gpu, index);
+      finish_done_flushes (gpu);
+    }
+  gpu->in_port = false;
   virtio_device_signal_queue (gpu->device, index);
+  if (index != CONTROL_QUEUE)
+    virtio_device_signal_queue (gpu->device, CONTROL_QUEUE);
 }
 
 /* Life cycle */
+
+/* Main thread, lock not held. */
+static void
+sync_screen_now (VirtioGpu *gpu)
+{
+  virtio_device_lock (gpu->device);
+  gpu->in_port = true;
+  sync_screen (gpu);
+  gpu->in_port = false;
+  finish_done_flushes (gpu);
+  virtio_device_signal_queue (gpu->device, CONTROL_QUEUE);
+  virtio_device_unlock (gpu->device);
+}
+
+static gboolean
+on_sync (void *data)
+{
+  VirtioGpu *gpu = data;
+
+  virtio_device_lock (gpu->device);
+  g_clear_pointer (&gpu->sync_source, g_source_unref);
+  virtio_device_unlock (gpu->device);
+  sync_screen_now (gpu);
+  return G_SOURCE_REMOVE;
+}
+
+/* Lock held; any thread. */
+static void
+schedule_sync (VirtioGpu *gpu)
+{
+  if (gpu->sync_source)
+    return;
+  gpu->sync_source = g_idle_source_new ();
+  g_source_set_priority (gpu->sync_source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (gpu->sync_source, on_sync, gpu, NULL);
+  g_source_attach (gpu->sync_source, NULL);
+}
 
 static void
 orphan_flushes (VirtioGpu *gpu)
@@ -621,10 +651,9 @@ orphan_flushes (VirtioGpu *gpu)
   for (unsigned i = 0; i < gpu->flushes->len; i++)
     {
       Flush *flush = g_ptr_array_index (gpu->flushes, i);
-      flush->gpu = NULL;
+      flush->stale = true;
       virtqueue_element_clear (&flush->element);
     }
-  g_ptr_array_set_size (gpu->flushes, 0);
 }
 
 static void
@@ -721,6 +750,8 @@ virtio_gpu_free (VirtioGpu *gpu)
   scanout_port_set_surface (gpu->port, NULL);
   virtio_device_free (gpu->device);
   orphan_flushes (gpu);
+  for (unsigned i = 0; i < gpu->flushes->len; i++)
+    ((Flush *) g_ptr_array_index (gpu->flushes, i))->gpu = NULL;
   if (gpu->sync_source)
     g_source_destroy (gpu->sync_source);
   g_clear_pointer (&gpu->sync_source, g_source_unref);
@@ -744,6 +775,6 @@ virtio_gpu_set_boot_surface (VirtioGpu *gpu, ScanoutSurface *surface)
   virtio_device_lock (gpu->device);
   g_clear_pointer (&gpu->boot_surface, scanout_surface_unref);
   gpu->boot_surface = surface ? scanout_surface_ref (surface) : NULL;
-  sync_screen (gpu);
   virtio_device_unlock (gpu->device);
+  sync_screen_now (gpu);
 }

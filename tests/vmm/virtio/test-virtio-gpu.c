@@ -19,6 +19,7 @@ typedef struct Front
   ScanoutRect last;
   unsigned flushes, surfaces;
   bool hold;
+  bool late; /* holds as well, until anything else is asked of it */
   ScanoutDoneFunc done;
   void *done_opaque;
   uint32_t cursor_pixel, hot_x;
@@ -36,9 +37,17 @@ typedef struct Fixture
 } Fixture;
 
 static void
+answer_late (Front *front)
+{
+  if (front->late && front->done)
+    g_steal_pointer (&front->done) (front->done_opaque);
+}
+
+static void
 front_set_surface (void *opaque, ScanoutSurface *surface)
 {
   Front *front = opaque;
+  answer_late (front);
   front->surface = surface;
   front->surfaces++;
 }
@@ -49,7 +58,8 @@ front_flush (void *opaque, const ScanoutRect *rect, ScanoutDoneFunc done, void *
   Front *front = opaque;
   front->last = *rect;
   front->flushes++;
-  if (!front->hold)
+  answer_late (front);
+  if (!front->hold && !front->late)
     {
       done (done_opaque);
       return;
@@ -63,6 +73,7 @@ static void
 front_set_cursor (void *opaque, const ScanoutCursor *cursor)
 {
   Front *front = opaque;
+  answer_late (front);
   front->has_cursor = cursor != NULL;
   if (cursor)
     {
@@ -303,24 +314,73 @@ test_a_flush_is_answered_when_the_front_is_done (Fixture *f, const void *data)
   g_assert_cmpuint (GUINT64_FROM_LE (answer->fence_id), ==, 77);
 }
 
-/* Hostile-guest list 7: reset with requests in flight. */
-static void
-test_a_front_that_answers_after_a_reset_finds_nobody (Fixture *f, const void *data)
+/* Puts a flush of resource 1 into the ring; returns where its answer will be. */
+static struct virtio_gpu_ctrl_hdr *
+start_flush (Fixture *f)
 {
-  struct virtio_gpu_resource_flush command = {
+  const struct virtio_gpu_resource_flush command = {
     .hdr.type = GUINT32_TO_LE (VIRTIO_GPU_CMD_RESOURCE_FLUSH),
     .r = rect_of (0, 0, WIDTH, HEIGHT),
     .resource_id = GUINT32_TO_LE (1),
   };
   void *host;
+  uint64_t gpa = virtio_driver_alloc (f->driver, 4096, &host);
+  const DriverSegment segments[] = { { gpa, sizeof command, false },
+                                     { gpa + 2048, sizeof (struct virtio_gpu_ctrl_hdr), true } };
+
+  memcpy (host, &command, sizeof command);
+  virtqueue_driver_add (virtio_driver_get_queue (f->driver, 0), segments, 2);
+  return (struct virtio_gpu_ctrl_hdr *) ((uint8_t *) host + 2048);
+}
+
+/* A front gives its answer whenever it likes: in the next flush, a new surface, a cursor, all of which the device asks for under its lock. */
+static void
+test_a_front_may_answer_in_any_call (Fixture *f, const void *data)
+{
+  g_autoptr (ScanoutSurface) boot = scanout_surface_new (32, 32, 0, NULL);
+  struct virtio_gpu_ctrl_hdr *answers[4];
+  struct virtio_gpu_update_cursor cursor = { 0 };
+  VirtqueueDriver *queue = virtio_driver_get_queue (f->driver, 0);
 
   make_picture (f, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM);
   scanout (f, 1, rect_of (0, 0, WIDTH, HEIGHT));
+  while (virtqueue_driver_take_used (queue, NULL, NULL))
+    ;
+  f->front.late = true;
+  virtqueue_driver_set_used_event (queue, virtqueue_driver_get_used_index (queue));
+  for (unsigned i = 0; i < 3; i++)
+    {
+      answers[i] = start_flush (f);
+      virtio_driver_kick (f->driver, 0);
+      g_assert_cmphex (answers[i]->type, ==, 0);
+      if (i > 0)
+        g_assert_cmphex (GUINT32_FROM_LE (answers[i - 1]->type), ==, VIRTIO_GPU_RESP_OK_NODATA);
+    }
+  unsigned interrupts = virtio_driver_get_interrupts (f->driver, 0);
+  g_assert_cmpuint (interrupts, >, 0);
+  virtqueue_driver_set_used_event (queue, virtqueue_driver_get_used_index (queue));
+  ask (f, 1, VIRTIO_GPU_CMD_UPDATE_CURSOR, &cursor, sizeof cursor);
+  g_assert_cmphex (GUINT32_FROM_LE (answers[2]->type), ==, VIRTIO_GPU_RESP_OK_NODATA);
+  g_assert_cmpuint (virtio_driver_get_interrupts (f->driver, 0), ==, interrupts + 1);
+  /* Stale by the time of its answer, which comes when the boot picture is put back. */
+  answers[3] = start_flush (f);
+  virtio_driver_kick (f->driver, 0);
+  virtio_gpu_set_boot_surface (f->gpu, boot);
+  virtio_driver_reset (f->driver);
+  virtio_driver_run (f->driver);
+  g_assert_true (f->front.surface == boot);
+  g_assert_null (f->front.done);
+  g_assert_cmphex (answers[3]->type, ==, 0);
+}
+
+/* Hostile-guest list 7: reset with requests in flight. */
+static void
+test_a_front_that_answers_after_a_reset_finds_nobody (Fixture *f, const void *data)
+{
+  make_picture (f, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM);
+  scanout (f, 1, rect_of (0, 0, WIDTH, HEIGHT));
   f->front.hold = true;
-  uint64_t gpa = virtio_driver_alloc (f->driver, 4096, &host);
-  memcpy (host, &command, sizeof command);
-  const DriverSegment segment = { gpa, sizeof command, false };
-  virtqueue_driver_add (virtio_driver_get_queue (f->driver, 0), &segment, 1);
+  start_flush (f);
   virtio_driver_kick (f->driver, 0);
   g_assert_nonnull (f->front.done);
   virtio_driver_reset (f->driver);
@@ -523,6 +583,7 @@ main (int argc, char **argv)
   ADD ("a-part-of-a-resource-can-be-the-scanout", test_a_part_of_a_resource_can_be_the_scanout);
   ADD ("a-flush-is-answered-when-the-front-is-done",
        test_a_flush_is_answered_when_the_front_is_done);
+  ADD ("a-front-may-answer-in-any-call", test_a_front_may_answer_in_any_call);
   ADD ("a-front-that-answers-after-a-reset-finds-nobody",
        test_a_front_that_answers_after_a_reset_finds_nobody);
   ADD ("the-boot-picture-gives-way-to-the-driver-and-comes-back",
