@@ -29,8 +29,11 @@
 #define N_QUEUES        2
 #define QUEUE_SIZE      256
 #define BYTES_PER_PIXEL 4
-#define PCI_CLASS_VGA   0x030000
-#define CURSOR_MAX_SIDE SCANOUT_CURSOR_MAX
+/* In one turn of the main loop. A single request may copy more, a whole resource at most. */
+#define REQUESTS_AT_ONCE 64
+#define BYTES_AT_ONCE    (UINT64_C (64) << 20)
+#define PCI_CLASS_VGA    0x030000
+#define CURSOR_MAX_SIDE  SCANOUT_CURSOR_MAX
 /* What a monitor may ask the guest for; below it, nothing is usable. */
 #define MIN_WIDTH  320
 #define MIN_HEIGHT 200
@@ -58,6 +61,7 @@ struct VirtioGpu
   unsigned n_done;        /* main thread: flushes that the front answered meanwhile */
   GSource *sync_source;
   VirtqueueElement element;
+  uint64_t copied; /* bytes, in this turn, by us or by the front */
   GuestLog log;
 };
 
@@ -113,6 +117,9 @@ sync_screen (VirtioGpu *gpu)
 {
   ScanoutSurface *surface = gpu->has_driver ? gpu->scanout.surface : gpu->boot_surface;
 
+  /* A front may have to copy all of it. */
+  if (surface && surface != scanout_port_get_surface (gpu->port))
+    gpu->copied += scanout_surface_get_size (surface);
   scanout_port_set_surface (gpu->port, surface);
   if (!gpu->has_driver)
     scanout_port_set_cursor (gpu->port, NULL);
@@ -156,6 +163,12 @@ intersect (const ScanoutRect *base, const ScanoutRect *rect, ScanoutRect *out)
   return true;
 }
 
+static uint64_t
+bytes_of (const ScanoutRect *rect)
+{
+  return (uint64_t) rect->width * rect->height * BYTES_PER_PIXEL;
+}
+
 static void
 copy_part (VirtioGpu *gpu, ScanoutSurface *source, const ScanoutRect *rect)
 {
@@ -168,6 +181,7 @@ copy_part (VirtioGpu *gpu, ScanoutSurface *source, const ScanoutRect *rect)
   from += (size_t) (scanout->rect.y + rect->y) * from_stride +
           (size_t) (scanout->rect.x + rect->x) * BYTES_PER_PIXEL;
   to += (size_t) rect->y * to_stride + (size_t) rect->x * BYTES_PER_PIXEL;
+  gpu->copied += bytes_of (rect);
   for (uint32_t y = 0; y < rect->height; y++, from += from_stride, to += to_stride)
     memcpy (to, from, (size_t) rect->width * BYTES_PER_PIXEL);
 }
@@ -278,9 +292,10 @@ transfer_to_host_2d (VirtioGpu *gpu, Request *request)
   if (!resource)
     return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
   read_rect (&command->r, &rect);
-  return virtio_gpu_resource_transfer (resource, &rect, GUINT64_FROM_LE (command->offset))
-             ? VIRTIO_GPU_RESP_OK_NODATA
-             : VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+  if (!virtio_gpu_resource_transfer (resource, &rect, GUINT64_FROM_LE (command->offset)))
+    return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+  gpu->copied += bytes_of (&rect);
+  return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 static uint32_t
@@ -542,6 +557,7 @@ start_flush (VirtioGpu *gpu, const Request *request)
         copy_part (
             gpu, virtio_gpu_resource_get_surface (virtio_gpu_resources_lookup (gpu->resources, id)),
             &rect);
+      gpu->copied += bytes_of (&rect);
       scanout_port_flush (gpu->port, &rect, on_flush_done, flush);
     }
   else
@@ -594,13 +610,21 @@ gpu_notify (void *opaque, unsigned index)
   VirtioGpu *gpu = opaque;
   Virtqueue *queue = virtio_device_get_queue (gpu->device, index);
 
+  unsigned done = 0;
+
   gpu->in_port = true;
-  while (queue && virtqueue_pop (queue, &gpu->element))
+  gpu->copied = 0;
+  while (queue && done < REQUESTS_AT_ONCE && gpu->copied < BYTES_AT_ONCE &&
+         virtqueue_pop (queue, &gpu->element))
     {
       run_request (gpu, index);
       finish_done_flushes (gpu);
+      done++;
     }
   gpu->in_port = false;
+  /* Others of the main loop first: a guest can fill the ring as fast as it is emptied. */
+  if (done == REQUESTS_AT_ONCE || gpu->copied >= BYTES_AT_ONCE)
+    virtio_device_notify_again (gpu->device, index);
   virtio_device_signal_queue (gpu->device, index);
   if (index != CONTROL_QUEUE)
     virtio_device_signal_queue (gpu->device, CONTROL_QUEUE);

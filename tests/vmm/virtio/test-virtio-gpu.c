@@ -11,6 +11,7 @@
 #define RINGS       0x10000
 #define WIDTH       64
 #define HEIGHT      48
+#define FLOOD       2000
 
 /* A front that holds back its answers until it is told to give them. */
 typedef struct Front
@@ -19,7 +20,9 @@ typedef struct Front
   ScanoutRect last;
   unsigned flushes, surfaces;
   bool hold;
-  bool late; /* holds as well, until anything else is asked of it */
+  bool late;                /* holds as well, until anything else is asked of it */
+  VirtqueueDriver *flooded; /* NULL: none; a queue that each flush adds flooded_head to */
+  uint16_t flooded_head;
   ScanoutDoneFunc done;
   void *done_opaque;
   uint32_t cursor_pixel, hot_x;
@@ -58,6 +61,8 @@ front_flush (void *opaque, const ScanoutRect *rect, ScanoutDoneFunc done, void *
   Front *front = opaque;
   front->last = *rect;
   front->flushes++;
+  if (front->flooded && front->flushes < FLOOD)
+    virtqueue_driver_make_available (front->flooded, front->flooded_head);
   answer_late (front);
   if (!front->hold && !front->late)
     {
@@ -314,9 +319,9 @@ test_a_flush_is_answered_when_the_front_is_done (Fixture *f, const void *data)
   g_assert_cmpuint (GUINT64_FROM_LE (answer->fence_id), ==, 77);
 }
 
-/* Puts a flush of resource 1 into the ring; returns where its answer will be. */
+/* Puts a flush of resource 1 into the ring; returns where its answer will be. head may be NULL. */
 static struct virtio_gpu_ctrl_hdr *
-start_flush (Fixture *f)
+start_flush (Fixture *f, uint16_t *head)
 {
   const struct virtio_gpu_resource_flush command = {
     .hdr.type = GUINT32_TO_LE (VIRTIO_GPU_CMD_RESOURCE_FLUSH),
@@ -329,7 +334,9 @@ start_flush (Fixture *f)
                                      { gpa + 2048, sizeof (struct virtio_gpu_ctrl_hdr), true } };
 
   memcpy (host, &command, sizeof command);
-  virtqueue_driver_add (virtio_driver_get_queue (f->driver, 0), segments, 2);
+  uint16_t added = virtqueue_driver_add (virtio_driver_get_queue (f->driver, 0), segments, 2);
+  if (head)
+    *head = added;
   return (struct virtio_gpu_ctrl_hdr *) ((uint8_t *) host + 2048);
 }
 
@@ -350,7 +357,7 @@ test_a_front_may_answer_in_any_call (Fixture *f, const void *data)
   virtqueue_driver_set_used_event (queue, virtqueue_driver_get_used_index (queue));
   for (unsigned i = 0; i < 3; i++)
     {
-      answers[i] = start_flush (f);
+      answers[i] = start_flush (f, NULL);
       virtio_driver_kick (f->driver, 0);
       g_assert_cmphex (answers[i]->type, ==, 0);
       if (i > 0)
@@ -363,7 +370,7 @@ test_a_front_may_answer_in_any_call (Fixture *f, const void *data)
   g_assert_cmphex (GUINT32_FROM_LE (answers[2]->type), ==, VIRTIO_GPU_RESP_OK_NODATA);
   g_assert_cmpuint (virtio_driver_get_interrupts (f->driver, 0), ==, interrupts + 1);
   /* Stale by the time of its answer, which comes when the boot picture is put back. */
-  answers[3] = start_flush (f);
+  answers[3] = start_flush (f, NULL);
   virtio_driver_kick (f->driver, 0);
   virtio_gpu_set_boot_surface (f->gpu, boot);
   virtio_driver_reset (f->driver);
@@ -380,7 +387,7 @@ test_a_front_that_answers_after_a_reset_finds_nobody (Fixture *f, const void *da
   make_picture (f, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM);
   scanout (f, 1, rect_of (0, 0, WIDTH, HEIGHT));
   f->front.hold = true;
-  start_flush (f);
+  start_flush (f, NULL);
   virtio_driver_kick (f->driver, 0);
   g_assert_nonnull (f->front.done);
   virtio_driver_reset (f->driver);
@@ -470,6 +477,63 @@ test_the_cursor_is_shown_moved_and_hidden (Fixture *f, const void *data)
   command.resource_id = 0;
   ask (f, 1, VIRTIO_GPU_CMD_UPDATE_CURSOR, &command, sizeof command);
   g_assert_false (f->front.has_cursor);
+}
+
+/* Hostile-guest list 10: a ring that is filled as fast as it is emptied. */
+static void
+test_hostile_10_a_ring_that_never_empties (Fixture *f, const void *data)
+{
+  make_picture (f, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM);
+  scanout (f, 1, rect_of (0, 0, WIDTH, HEIGHT));
+  start_flush (f, &f->front.flooded_head);
+  f->front.flooded = virtio_driver_get_queue (f->driver, 0);
+  unsigned turns = 0;
+  virtio_driver_notify (f->driver, 0);
+  while (f->front.flushes < FLOOD)
+    {
+      unsigned before = f->front.flushes;
+      g_main_context_iteration (NULL, TRUE);
+      g_assert_cmpuint (f->front.flushes - before, <=, 256);
+      turns++;
+    }
+  g_assert_cmpuint (turns, >, FLOOD / 256);
+}
+
+/* Requests that each move much memory. */
+static void
+test_hostile_10_a_turn_copies_so_much_only (Fixture *f, const void *data)
+{
+  enum
+  {
+    SIDE = 2048,
+    BYTES = SIDE * SIDE * 4,
+    N = 24
+  };
+  VirtqueueDriver *queue = virtio_driver_get_queue (f->driver, 0);
+  const struct virtio_gpu_transfer_to_host_2d command = {
+    .hdr.type = GUINT32_TO_LE (VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D),
+    .r = rect_of (0, 0, SIDE, SIDE),
+    .resource_id = GUINT32_TO_LE (1),
+  };
+  void *host;
+
+  create (f, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, SIDE, SIDE);
+  g_assert_cmphex (attach (f, 1, virtio_driver_alloc (f->driver, BYTES, NULL), BYTES), ==,
+                   VIRTIO_GPU_RESP_OK_NODATA);
+  uint64_t gpa = virtio_driver_alloc (f->driver, 4096, &host);
+  memcpy (host, &command, sizeof command);
+  const DriverSegment segment = { gpa, sizeof command, false };
+  uint16_t start = virtqueue_driver_get_used_index (queue), before = start;
+  for (unsigned i = 0; i < N; i++)
+    virtqueue_driver_add (queue, &segment, 1);
+  virtio_driver_notify (f->driver, 0);
+  while (virtqueue_driver_get_used_index (queue) != (uint16_t) (start + N))
+    {
+      g_main_context_iteration (NULL, TRUE);
+      uint16_t now = virtqueue_driver_get_used_index (queue);
+      g_assert_cmpuint ((uint16_t) (now - before), <=, N / 2);
+      before = now;
+    }
 }
 
 /* Hostile-guest list 12: sizes, backing, freed resources, cursors, a million resources. */
@@ -591,6 +655,8 @@ main (int argc, char **argv)
   ADD ("the-user-can-ask-for-another-size", test_the_user_can_ask_for_another_size);
   ADD ("edid-says-the-size", test_edid_says_the_size);
   ADD ("the-cursor-is-shown-moved-and-hidden", test_the_cursor_is_shown_moved_and_hidden);
+  ADD ("hostile-10-a-ring-that-never-empties", test_hostile_10_a_ring_that_never_empties);
+  ADD ("hostile-10-a-turn-copies-so-much-only", test_hostile_10_a_turn_copies_so_much_only);
   ADD ("hostile-12-sizes-are-refused", test_hostile_12_sizes_are_refused);
   ADD ("hostile-12-memory-and-count-are-bounded", test_hostile_12_memory_and_count_are_bounded);
   ADD ("hostile-12-backing-and-offsets-are-checked",

@@ -169,13 +169,19 @@ virtio_driver_run (VirtioDriver *driver)
 }
 
 void
-virtio_driver_kick (VirtioDriver *driver, unsigned queue)
+virtio_driver_notify (VirtioDriver *driver, unsigned queue)
 {
   static const uint64_t one = 1;
 
   if (virtqueue_driver_must_kick (virtio_driver_get_queue (driver, queue)))
     g_assert_cmpint (write (virtio_device_get_queue_eventfd (driver->device, queue), &one, 8), ==,
                      8);
+}
+
+void
+virtio_driver_kick (VirtioDriver *driver, unsigned queue)
+{
+  virtio_driver_notify (driver, queue);
   virtio_driver_run (driver);
 }
 

@@ -30,7 +30,9 @@ uint64_t virtio_driver_alloc (VirtioDriver *driver, uint64_t size, void **host);
 uint32_t virtio_driver_request (VirtioDriver *driver, unsigned queue, const void *out,
                                 uint32_t out_size, void *in, uint32_t in_size);
 
-/* Notifies if the device wants it, and runs the main context until nothing is pending. */
+/* Notifies if the device wants it. */
+void virtio_driver_notify (VirtioDriver *driver, unsigned queue);
+/* The same, and runs the main context until nothing is pending. */
 void virtio_driver_kick (VirtioDriver *driver, unsigned queue);
 /* Runs the main context until the queue's used index is this (at most 10 s). */
 void virtio_driver_wait (VirtioDriver *driver, unsigned queue, uint16_t used_index);
