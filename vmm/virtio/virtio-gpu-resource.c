@@ -39,7 +39,7 @@ struct VirtioGpuResource
 struct VirtioGpuResources
 {
   GHashTable *table; /* id -> VirtioGpuResource */
-  uint64_t bytes;
+  uint64_t bytes;    /* of the pictures and of the lists of their backing */
 };
 
 static void
@@ -130,6 +130,7 @@ virtio_gpu_resources_remove (VirtioGpuResources *resources, uint32_t id)
 
   if (!resource)
     return false;
+  virtio_gpu_resources_detach (resources, resource);
   resources->bytes -= (uint64_t) resource->width * resource->height * BYTES_PER_PIXEL;
   g_hash_table_remove (resources->table, GUINT_TO_POINTER (id));
   return true;
@@ -141,12 +142,13 @@ virtio_gpu_resource_get_surface (VirtioGpuResource *resource)
   return resource->surface;
 }
 
-bool
-virtio_gpu_resource_attach (VirtioGpuResource *resource, const GuestMemory *memory,
-                            const VirtioGpuMemoryEntry *entries, unsigned n_entries)
+VirtioGpuAttachResult
+virtio_gpu_resources_attach (VirtioGpuResources *resources, VirtioGpuResource *resource,
+                             const GuestMemory *memory, const VirtioGpuMemoryEntry *entries,
+                             unsigned n_entries)
 {
   if (resource->backing || n_entries == 0 || n_entries > VIRTIO_GPU_MAX_BACKING_ENTRIES)
-    return false;
+    return VIRTIO_GPU_ATTACH_REFUSED;
   /* An entry may cross from one region of RAM to the next: two pieces at most. */
   g_autofree struct iovec *backing = g_new (struct iovec, 2 * n_entries);
   unsigned n_backing = 0;
@@ -156,19 +158,24 @@ virtio_gpu_resource_attach (VirtioGpuResource *resource, const GuestMemory *memo
       int pieces = guest_memory_map_iov (memory, entries[i].gpa, entries[i].length,
                                          backing + n_backing, 2 * n_entries - n_backing);
       if (pieces < 0)
-        return false;
+        return VIRTIO_GPU_ATTACH_REFUSED;
       n_backing += pieces;
       total += entries[i].length;
     }
-  resource->backing = g_steal_pointer (&backing);
+  uint64_t bytes = n_backing * sizeof *backing;
+  if (bytes > VIRTIO_GPU_MAX_RESOURCE_BYTES - resources->bytes)
+    return VIRTIO_GPU_ATTACH_NO_MEMORY;
+  resources->bytes += bytes;
+  resource->backing = g_renew (struct iovec, g_steal_pointer (&backing), n_backing);
   resource->n_backing = n_backing;
   resource->backing_bytes = total;
-  return true;
+  return VIRTIO_GPU_ATTACHED;
 }
 
 void
-virtio_gpu_resource_detach (VirtioGpuResource *resource)
+virtio_gpu_resources_detach (VirtioGpuResources *resources, VirtioGpuResource *resource)
 {
+  resources->bytes -= resource->n_backing * sizeof *resource->backing;
   g_clear_pointer (&resource->backing, g_free);
   resource->n_backing = 0;
   resource->backing_bytes = 0;

@@ -18,8 +18,9 @@
 typedef struct VirtioGpuResources VirtioGpuResources;
 typedef struct VirtioGpuResource VirtioGpuResource;
 
-#define VIRTIO_GPU_MAX_RESOURCES       512
-#define VIRTIO_GPU_MAX_RESOURCE_BYTES  (UINT64_C (512) << 20) /* of all together */
+#define VIRTIO_GPU_MAX_RESOURCES 512
+/* Of all together, the lists of their backing included. */
+#define VIRTIO_GPU_MAX_RESOURCE_BYTES  (UINT64_C (512) << 20)
 #define VIRTIO_GPU_MAX_BACKING_ENTRIES 16384
 
 typedef struct VirtioGpuMemoryEntry
@@ -50,10 +51,20 @@ bool virtio_gpu_resources_remove (VirtioGpuResources *resources, uint32_t id);
 /* Borrowed from the resource. */
 ScanoutSurface *virtio_gpu_resource_get_surface (VirtioGpuResource *resource);
 
-/* The guest's pages that transfers read. Refused when there is backing already or a range is not RAM. */
-bool virtio_gpu_resource_attach (VirtioGpuResource *resource, const GuestMemory *memory,
-                                 const VirtioGpuMemoryEntry *entries, unsigned n_entries);
-void virtio_gpu_resource_detach (VirtioGpuResource *resource);
+typedef enum
+{
+  VIRTIO_GPU_ATTACHED,
+  VIRTIO_GPU_ATTACH_REFUSED,   /* there is backing already, or a range is not RAM */
+  VIRTIO_GPU_ATTACH_NO_MEMORY, /* over the limit */
+} VirtioGpuAttachResult;
+
+/* The guest's pages that transfers read. resource is one of resources. */
+VirtioGpuAttachResult virtio_gpu_resources_attach (VirtioGpuResources *resources,
+                                                   VirtioGpuResource *resource,
+                                                   const GuestMemory *memory,
+                                                   const VirtioGpuMemoryEntry *entries,
+                                                   unsigned n_entries);
+void virtio_gpu_resources_detach (VirtioGpuResources *resources, VirtioGpuResource *resource);
 /* Copies a rectangle from the backing, whose byte at offset is the rectangle's first; rows of the backing are as wide as the resource. */
 bool virtio_gpu_resource_transfer (VirtioGpuResource *resource, const ScanoutRect *rect,
                                    uint64_t offset);

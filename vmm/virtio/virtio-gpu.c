@@ -245,6 +245,11 @@ resource_unref (VirtioGpu *gpu, Request *request)
 static uint32_t
 resource_attach_backing (VirtioGpu *gpu, Request *request)
 {
+  static const uint32_t answers[] = {
+    [VIRTIO_GPU_ATTACHED] = VIRTIO_GPU_RESP_OK_NODATA,
+    [VIRTIO_GPU_ATTACH_REFUSED] = VIRTIO_GPU_RESP_ERR_UNSPEC,
+    [VIRTIO_GPU_ATTACH_NO_MEMORY] = VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
+  };
   const struct virtio_gpu_resource_attach_backing *command = &request->command.attach;
   uint32_t n_entries = GUINT32_FROM_LE (command->nr_entries);
   VirtioGpuResource *resource =
@@ -263,10 +268,8 @@ resource_attach_backing (VirtioGpu *gpu, Request *request)
   for (uint32_t i = 0; i < n_entries; i++)
     entries[i] =
         (VirtioGpuMemoryEntry){ GUINT64_FROM_LE (wire[i].addr), GUINT32_FROM_LE (wire[i].length) };
-  return virtio_gpu_resource_attach (resource, virtio_device_get_memory (gpu->device), entries,
-                                     n_entries)
-             ? VIRTIO_GPU_RESP_OK_NODATA
-             : VIRTIO_GPU_RESP_ERR_UNSPEC;
+  return answers[virtio_gpu_resources_attach (
+      gpu->resources, resource, virtio_device_get_memory (gpu->device), entries, n_entries)];
 }
 
 static uint32_t
@@ -277,7 +280,7 @@ resource_detach_backing (VirtioGpu *gpu, Request *request)
 
   if (!resource)
     return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-  virtio_gpu_resource_detach (resource);
+  virtio_gpu_resources_detach (gpu->resources, resource);
   return VIRTIO_GPU_RESP_OK_NODATA;
 }
 

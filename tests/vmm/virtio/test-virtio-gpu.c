@@ -570,6 +570,59 @@ test_hostile_12_memory_and_count_are_bounded (Fixture *f, const void *data)
   virtio_driver_reset (f->driver);
 }
 
+/* Backing of as many pages as a resource may have. */
+static uint32_t
+attach_pages (Fixture *f, uint32_t id)
+{
+  const struct virtio_gpu_mem_entry page = { .addr = GUINT64_TO_LE (0x100000),
+                                             .length = GUINT32_TO_LE (4096) };
+  size_t size = sizeof (struct virtio_gpu_resource_attach_backing) +
+                VIRTIO_GPU_MAX_BACKING_ENTRIES * sizeof page;
+  g_autofree struct virtio_gpu_resource_attach_backing *command = g_malloc0 (size);
+  struct virtio_gpu_mem_entry *entries = (struct virtio_gpu_mem_entry *) (command + 1);
+
+  command->resource_id = GUINT32_TO_LE (id);
+  command->nr_entries = GUINT32_TO_LE (VIRTIO_GPU_MAX_BACKING_ENTRIES);
+  for (unsigned i = 0; i < VIRTIO_GPU_MAX_BACKING_ENTRIES; i++)
+    entries[i] = page;
+  return ask (f, 0, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, command, size);
+}
+
+static void
+test_hostile_12_lists_of_backing_are_bounded (Fixture *f, const void *data)
+{
+  enum
+  {
+    LIST = VIRTIO_GPU_MAX_BACKING_ENTRIES * sizeof (struct iovec),
+    N_LISTS = 4
+  };
+  const uint32_t format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM;
+  const uint32_t rows =
+      VIRTIO_GPU_MAX_RESOURCE_BYTES / (4096 * 4) - N_LISTS * LIST / (4096 * 4) - 1;
+
+  /* Leaves room for the lists, and less than a list more. */
+  for (uint32_t i = 0, left = rows; left > 0; i++)
+    {
+      uint32_t height = MIN (left, 4096);
+      g_assert_cmphex (create (f, 1000 + i, format, 4096, height), ==, VIRTIO_GPU_RESP_OK_NODATA);
+      left -= height;
+    }
+  for (uint32_t id = 1; id <= N_LISTS + 1; id++)
+    g_assert_cmphex (create (f, id, format, 1, 1), ==, VIRTIO_GPU_RESP_OK_NODATA);
+  for (uint32_t id = 1; id <= N_LISTS; id++)
+    g_assert_cmphex (attach_pages (f, id), ==, VIRTIO_GPU_RESP_OK_NODATA);
+  g_assert_cmphex (attach_pages (f, N_LISTS + 1), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+  g_assert_cmphex (ASK (f, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+                        virtio_gpu_resource_detach_backing, .resource_id = GUINT32_TO_LE (1)),
+                   ==, VIRTIO_GPU_RESP_OK_NODATA);
+  g_assert_cmphex (attach_pages (f, N_LISTS + 1), ==, VIRTIO_GPU_RESP_OK_NODATA);
+  g_assert_cmphex (attach_pages (f, 1), ==, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+  g_assert_cmphex (ASK (f, VIRTIO_GPU_CMD_RESOURCE_UNREF, virtio_gpu_resource_unref,
+                        .resource_id = GUINT32_TO_LE (2)),
+                   ==, VIRTIO_GPU_RESP_OK_NODATA);
+  g_assert_cmphex (attach_pages (f, 1), ==, VIRTIO_GPU_RESP_OK_NODATA);
+}
+
 static void
 test_hostile_12_backing_and_offsets_are_checked (Fixture *f, const void *data)
 {
@@ -659,6 +712,7 @@ main (int argc, char **argv)
   ADD ("hostile-10-a-turn-copies-so-much-only", test_hostile_10_a_turn_copies_so_much_only);
   ADD ("hostile-12-sizes-are-refused", test_hostile_12_sizes_are_refused);
   ADD ("hostile-12-memory-and-count-are-bounded", test_hostile_12_memory_and_count_are_bounded);
+  ADD ("hostile-12-lists-of-backing-are-bounded", test_hostile_12_lists_of_backing_are_bounded);
   ADD ("hostile-12-backing-and-offsets-are-checked",
        test_hostile_12_backing_and_offsets_are_checked);
   ADD ("hostile-12-a-freed-resource-leaves-the-scanout",
