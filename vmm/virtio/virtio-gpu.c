@@ -23,6 +23,7 @@
 #include "base/iov.h"
 #include "virtio/virtio-gpu-edid.h"
 #include "virtio/virtio-gpu-resource.h"
+#include "virtio/virtio-gpu-scanout.h"
 
 #define CONTROL_QUEUE   0
 #define CURSOR_QUEUE    1
@@ -38,20 +39,12 @@
 #define MIN_WIDTH  320
 #define MIN_HEIGHT 200
 
-typedef struct Scanout
-{
-  uint32_t resource_id; /* 0: off */
-  ScanoutRect rect;     /* in the resource */
-  ScanoutSurface *surface;
-  bool is_part; /* surface is the scanout's own copy of rect */
-} Scanout;
-
 struct VirtioGpu
 {
   VirtioDevice *device;
   ScanoutPort *port;
   VirtioGpuResources *resources;
-  Scanout scanout;
+  VirtioGpuScanout *scanout;
   bool has_driver; /* a scanout was set since the last reset */
   ScanoutSurface *boot_surface;
   uint32_t width, height; /* what the user wants */
@@ -115,7 +108,8 @@ typedef struct Command
 static void
 sync_screen (VirtioGpu *gpu)
 {
-  ScanoutSurface *surface = gpu->has_driver ? gpu->scanout.surface : gpu->boot_surface;
+  ScanoutSurface *surface =
+      gpu->has_driver ? virtio_gpu_scanout_get_surface (gpu->scanout) : gpu->boot_surface;
 
   /* A front may have to copy all of it. */
   if (surface && surface != scanout_port_get_surface (gpu->port))
@@ -123,13 +117,6 @@ sync_screen (VirtioGpu *gpu)
   scanout_port_set_surface (gpu->port, surface);
   if (!gpu->has_driver)
     scanout_port_set_cursor (gpu->port, NULL);
-}
-
-static void
-clear_scanout (VirtioGpu *gpu)
-{
-  g_clear_pointer (&gpu->scanout.surface, scanout_surface_unref);
-  gpu->scanout = (Scanout){ 0 };
 }
 
 static void
@@ -149,41 +136,10 @@ fits (const ScanoutRect *rect, const ScanoutSurface *surface)
          rect->x <= width - rect->width && rect->y <= height - rect->height;
 }
 
-/* What both rectangles cover, relative to base; false when nothing. */
-static bool
-intersect (const ScanoutRect *base, const ScanoutRect *rect, ScanoutRect *out)
-{
-  uint64_t left = MAX (base->x, rect->x), top = MAX (base->y, rect->y);
-  uint64_t right = MIN ((uint64_t) base->x + base->width, (uint64_t) rect->x + rect->width);
-  uint64_t bottom = MIN ((uint64_t) base->y + base->height, (uint64_t) rect->y + rect->height);
-
-  if (left >= right || top >= bottom)
-    return false;
-  *out = (ScanoutRect){ left - base->x, top - base->y, right - left, bottom - top };
-  return true;
-}
-
 static uint64_t
 bytes_of (const ScanoutRect *rect)
 {
   return (uint64_t) rect->width * rect->height * BYTES_PER_PIXEL;
-}
-
-static void
-copy_part (VirtioGpu *gpu, ScanoutSurface *source, const ScanoutRect *rect)
-{
-  Scanout *scanout = &gpu->scanout;
-  uint32_t from_stride = scanout_surface_get_stride (source);
-  uint32_t to_stride = scanout_surface_get_stride (scanout->surface);
-  const uint8_t *from = scanout_surface_get_pixels (source);
-  uint8_t *to = scanout_surface_get_pixels (scanout->surface);
-
-  from += (size_t) (scanout->rect.y + rect->y) * from_stride +
-          (size_t) (scanout->rect.x + rect->x) * BYTES_PER_PIXEL;
-  to += (size_t) rect->y * to_stride + (size_t) rect->x * BYTES_PER_PIXEL;
-  gpu->copied += bytes_of (rect);
-  for (uint32_t y = 0; y < rect->height; y++, from += from_stride, to += to_stride)
-    memcpy (to, from, (size_t) rect->width * BYTES_PER_PIXEL);
 }
 
 /* Commands of the control queue, 5.7.6.8 */
@@ -234,9 +190,9 @@ resource_unref (VirtioGpu *gpu, Request *request)
 
   if (!virtio_gpu_resources_remove (gpu->resources, id))
     return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-  if (id == gpu->scanout.resource_id)
+  if (id == virtio_gpu_scanout_get_resource (gpu->scanout))
     {
-      clear_scanout (gpu);
+      virtio_gpu_scanout_clear (gpu->scanout);
       sync_screen (gpu);
     }
   return VIRTIO_GPU_RESP_OK_NODATA;
@@ -302,24 +258,20 @@ transfer_to_host_2d (VirtioGpu *gpu, Request *request)
 }
 
 static uint32_t
-show_resource (VirtioGpu *gpu, uint32_t id, ScanoutSurface *surface, const ScanoutRect *rect)
+show_resource (VirtioGpu *gpu, uint32_t id, const ScanoutRect *rect)
 {
+  VirtioGpuResource *resource = virtio_gpu_resources_lookup (gpu->resources, id);
   g_autoptr (GError) error = NULL;
-  bool is_part = rect->width != scanout_surface_get_width (surface) ||
-                 rect->height != scanout_surface_get_height (surface);
-  ScanoutSurface *shown = is_part ? scanout_surface_new (rect->width, rect->height, 0, &error)
-                                  : scanout_surface_ref (surface);
 
-  if (!shown)
-    {
-      g_warning ("virtio-gpu: %s", error->message);
-      return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
-    }
-  clear_scanout (gpu);
-  gpu->scanout = (Scanout){ id, *rect, shown, is_part };
-  if (is_part)
-    copy_part (gpu, surface, &(ScanoutRect){ 0, 0, rect->width, rect->height });
-  return VIRTIO_GPU_RESP_OK_NODATA;
+  if (!resource)
+    return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+  ScanoutSurface *surface = virtio_gpu_resource_get_surface (resource);
+  if (!fits (rect, surface))
+    return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+  if (virtio_gpu_scanout_show (gpu->scanout, id, surface, rect, &error))
+    return VIRTIO_GPU_RESP_OK_NODATA;
+  g_warning ("virtio-gpu: %s", error->message);
+  return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
 }
 
 static uint32_t
@@ -332,19 +284,11 @@ set_scanout (VirtioGpu *gpu, Request *request)
 
   if (command->scanout_id != 0)
     return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
+  read_rect (&command->r, &rect);
   if (id == 0)
-    clear_scanout (gpu);
+    virtio_gpu_scanout_clear (gpu->scanout);
   else
-    {
-      VirtioGpuResource *resource = virtio_gpu_resources_lookup (gpu->resources, id);
-      if (!resource)
-        return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-      ScanoutSurface *surface = virtio_gpu_resource_get_surface (resource);
-      read_rect (&command->r, &rect);
-      if (!fits (&rect, surface))
-        return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-      answer = show_resource (gpu, id, surface, &rect);
-    }
+    answer = show_resource (gpu, id, &rect);
   if (answer == VIRTIO_GPU_RESP_OK_NODATA)
     {
       g_debug ("virtio-gpu: scanout shows resource %u", id);
@@ -543,9 +487,8 @@ static void
 start_flush (VirtioGpu *gpu, const Request *request)
 {
   const struct virtio_gpu_resource_flush *command = &request->command.flush;
-  Scanout *scanout = &gpu->scanout;
   Flush *flush = g_new0 (Flush, 1);
-  ScanoutRect asked, rect;
+  ScanoutRect asked, shown;
 
   flush->gpu = gpu;
   flush->header = request->header;
@@ -554,14 +497,12 @@ start_flush (VirtioGpu *gpu, const Request *request)
 
   read_rect (&command->r, &asked);
   uint32_t id = GUINT32_FROM_LE (command->resource_id);
-  if (id == scanout->resource_id && intersect (&scanout->rect, &asked, &rect))
+  VirtioGpuResource *resource = virtio_gpu_resources_lookup (gpu->resources, id);
+  if (virtio_gpu_scanout_update (gpu->scanout, id, virtio_gpu_resource_get_surface (resource),
+                                 &asked, &shown))
     {
-      if (scanout->is_part)
-        copy_part (
-            gpu, virtio_gpu_resource_get_surface (virtio_gpu_resources_lookup (gpu->resources, id)),
-            &rect);
-      gpu->copied += bytes_of (&rect);
-      scanout_port_flush (gpu->port, &rect, on_flush_done, flush);
+      gpu->copied += bytes_of (&shown);
+      scanout_port_flush (gpu->port, &shown, on_flush_done, flush);
     }
   else
     on_flush_done (flush);
@@ -690,7 +631,7 @@ gpu_reset (void *opaque)
 
   orphan_flushes (gpu);
   virtqueue_element_clear (&gpu->element);
-  clear_scanout (gpu);
+  virtio_gpu_scanout_clear (gpu->scanout);
   virtio_gpu_resources_clear (gpu->resources);
   gpu->has_driver = false;
   gpu->events = 0;
@@ -760,6 +701,7 @@ virtio_gpu_new (const GuestMemory *memory, ScanoutPort *port, uint32_t width, ui
   gpu->width = width;
   gpu->height = height;
   gpu->resources = virtio_gpu_resources_new ();
+  gpu->scanout = virtio_gpu_scanout_new ();
   gpu->flushes = g_ptr_array_new ();
   guest_log_init (&gpu->log, gpu_type.name);
   gpu->device = virtio_device_new (&gpu_type, gpu, N_QUEUES, sizeof (struct virtio_gpu_config),
@@ -783,7 +725,7 @@ virtio_gpu_free (VirtioGpu *gpu)
     g_source_destroy (gpu->sync_source);
   g_clear_pointer (&gpu->sync_source, g_source_unref);
   virtqueue_element_clear (&gpu->element);
-  clear_scanout (gpu);
+  virtio_gpu_scanout_free (gpu->scanout);
   g_clear_pointer (&gpu->boot_surface, scanout_surface_unref);
   virtio_gpu_resources_free (gpu->resources);
   g_ptr_array_unref (gpu->flushes);
