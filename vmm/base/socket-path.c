@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <gio/gio.h>
 
+#define BACKLOG 16
+
 static bool
 is_answered (const char *path)
 {
@@ -49,4 +51,30 @@ socket_path_clear (const char *option, const char *path, GError **error)
   else
     return true;
   return false;
+}
+
+static bool
+bind_and_listen (int fd, const char *path)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+  strcpy (address.sun_path, path);
+  /* unix(7): the file gets the mode of the socket. */
+  return fchmod (fd, 0600) == 0 && bind (fd, (struct sockaddr *) &address, sizeof address) == 0 &&
+         listen (fd, BACKLOG) == 0;
+}
+
+int
+socket_path_listen (const char *option, const char *path, GError **error)
+{
+  if (!socket_path_clear (option, path, error))
+    return -1;
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0 && bind_and_listen (fd, path))
+    return fd;
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s: cannot listen on %s: %s",
+               option, path, g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return -1;
 }

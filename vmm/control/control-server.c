@@ -196,39 +196,13 @@ on_connection (int fd, GIOCondition condition, void *opaque)
   return G_SOURCE_CONTINUE;
 }
 
-static bool
-listen_on (int fd, const char *path, GError **error)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-  if (!socket_path_clear ("--control", path, error))
-    return false;
-  strcpy (address.sun_path, path);
-  /* unix(7): the file gets the mode of the socket. */
-  if (fchmod (fd, 0600) == 0 && bind (fd, (struct sockaddr *) &address, sizeof address) == 0 &&
-      listen (fd, 4) == 0)
-    return true;
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno),
-               "--control: cannot listen on %s: %s", path, g_strerror (errno));
-  return false;
-}
-
 ControlServer *
 control_server_new (const char *path, const ControlTarget *target, GError **error)
 {
-  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int fd = socket_path_listen ("--control", path, error);
 
   if (fd < 0)
-    {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "--control: no socket: %s",
-                   g_strerror (errno));
-      return NULL;
-    }
-  if (!listen_on (fd, path, error))
-    {
-      close (fd);
-      return NULL;
-    }
+    return NULL;
   ControlServer *server = g_new0 (ControlServer, 1);
   server->path = g_strdup (path);
   server->target = *target;

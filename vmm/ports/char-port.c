@@ -250,7 +250,7 @@ char_port_new_stdio (void)
 CharPort *
 char_port_new_file (const char *path, GError **error)
 {
-  int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+  int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
 
   if (fd < 0)
     {

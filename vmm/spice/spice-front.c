@@ -3,14 +3,13 @@
 #include "spice/spice-front.h"
 
 #include <spice.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <gio/gio.h>
-#include <gio/gunixsocketaddress.h>
+#include <glib-unix.h>
 
+#include "base/socket-path.h"
 #include "spice/spice-input.h"
 #include "spice/spice-loop.h"
 #include "spice/spice-screen.h"
@@ -22,7 +21,8 @@ struct SpiceFront
   SpiceScreen *screen;
   SpiceInput *input;
   SpiceCharDeviceInstance agent;
-  GSocketService *listener;
+  int listen_fd; /* -1: none, and then nothing of these */
+  unsigned listen_source;
   char *listen_path;
   GSource *refresh;
   bool has_new_display;
@@ -104,49 +104,36 @@ static const SpiceCharDeviceInterface agent_interface = {
 };
 
 static gboolean
-on_incoming (GSocketService *service, GSocketConnection *connection, GObject *source, void *data)
+on_connection (int fd, GIOCondition condition, void *data)
 {
   g_autoptr (GError) error = NULL;
-  int fd =
-      fcntl (g_socket_get_fd (g_socket_connection_get_socket (connection)), F_DUPFD_CLOEXEC, 3);
+  int connection = accept4 (fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-  if (fd < 0)
-    g_warning ("a SPICE client cannot be let in: %s", g_strerror (errno));
-  else if (!spice_front_add_client (data, fd, true, false, &error))
+  if (connection >= 0 && !spice_front_add_client (data, connection, true, false, &error))
     g_warning ("%s", error->message);
-  return TRUE;
-}
-
-/* A socket file that nobody answers on was left by a machine that did not end well. */
-static void
-remove_stale_socket (GSocketAddress *address, const char *path)
-{
-  g_autoptr (GSocketClient) client = g_socket_client_new ();
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GSocketConnection) connection =
-      g_socket_client_connect (client, G_SOCKET_CONNECTABLE (address), NULL, &error);
-
-  if (!connection && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
-    unlink (path);
+  return G_SOURCE_CONTINUE;
 }
 
 static bool
 start_listening (SpiceFront *front, const char *path, GError **error)
 {
-  g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
-
-  remove_stale_socket (address, path);
-  front->listener = g_socket_service_new ();
-  if (!g_socket_listener_add_address (G_SOCKET_LISTENER (front->listener), address,
-                                      G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL,
-                                      error))
-    {
-      g_prefix_error (error, "--display spice=unix:%s: ", path);
-      return false;
-    }
+  front->listen_fd = socket_path_listen ("--display", path, error);
+  if (front->listen_fd < 0)
+    return false;
   front->listen_path = g_strdup (path);
-  g_signal_connect (front->listener, "incoming", G_CALLBACK (on_incoming), front);
+  front->listen_source = g_unix_fd_add (front->listen_fd, G_IO_IN, on_connection, front);
   return true;
+}
+
+static void
+stop_listening (SpiceFront *front)
+{
+  if (front->listen_fd < 0)
+    return;
+  g_source_remove (front->listen_source);
+  close (front->listen_fd);
+  unlink (front->listen_path);
+  g_free (front->listen_path);
 }
 
 static void
@@ -169,6 +156,7 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
 {
   g_autoptr (SpiceFront) front = g_new0 (SpiceFront, 1);
 
+  front->listen_fd = -1;
   if (options->listen_path && !start_listening (front, options->listen_path, error))
     return NULL;
   front->server = spice_server_new ();
@@ -202,21 +190,13 @@ spice_front_free (SpiceFront *front)
   if (front->refresh)
     g_source_destroy (front->refresh);
   g_clear_pointer (&front->refresh, g_source_unref);
-  if (front->listener)
-    {
-      g_socket_service_stop (front->listener);
-      g_socket_listener_close (G_SOCKET_LISTENER (front->listener));
-    }
-  g_clear_object (&front->listener);
-  if (front->listen_path)
-    unlink (front->listen_path);
+  stop_listening (front);
   if (front->screen)
     spice_screen_detach (front->screen);
   if (front->server)
     spice_server_destroy (front->server);
   spice_screen_free (front->screen);
   spice_input_free (front->input);
-  g_free (front->listen_path);
   g_free (front);
 }
 

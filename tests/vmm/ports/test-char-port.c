@@ -2,6 +2,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ports/char-port.h"
@@ -123,8 +124,15 @@ test_file (void)
   g_autofree char *path = g_build_filename (folder, "log", NULL);
   g_autofree char *text = NULL;
 
+  struct stat info;
+
+  mode_t old = umask (0002);
   CharPort *port = char_port_new_file (path, &error);
+  umask (old);
   g_assert_no_error (error);
+  /* What a guest says on its console is for this user alone. */
+  g_assert_cmpint (stat (path, &info), ==, 0);
+  g_assert_cmphex (info.st_mode & 0777, ==, 0600);
   g_assert_cmpuint (char_port_write (port, (const uint8_t *) "hello\n", 6), ==, 6);
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
   g_assert_cmpstr (text, ==, "hello\n");

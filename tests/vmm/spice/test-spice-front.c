@@ -3,6 +3,8 @@
 #include <linux/input-event-codes.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "spice-client.h"
@@ -287,32 +289,108 @@ test_the_client_can_ask_for_a_size (Fixture *f, const void *data)
   g_assert_cmpuint (f->asked_height, ==, 765);
 }
 
-static void
-test_a_socket_in_use_is_refused_and_a_stale_one_replaced (void)
+typedef struct ListenFixture
 {
-  g_autofree char *folder = g_dir_make_tmp ("alcove-spice-XXXXXX", NULL);
-  g_autofree char *path = g_build_filename (folder, "socket", NULL);
-  g_autoptr (ScanoutPort) scanout = scanout_port_new ();
-  g_autoptr (InputPort) input = input_port_new ();
-  g_autoptr (GError) error = NULL;
+  char *folder;
+  char *path;
+  ScanoutPort *scanout;
+  InputPort *input;
+} ListenFixture;
+
+static void
+listen_set_up (ListenFixture *f, const void *data)
+{
+  f->folder = g_dir_make_tmp ("alcove-spice-XXXXXX", NULL);
+  f->path = g_build_filename (f->folder, "socket", NULL);
+  f->scanout = scanout_port_new ();
+  f->input = input_port_new ();
+}
+
+static void
+listen_tear_down (ListenFixture *f, const void *data)
+{
+  g_assert_false (g_file_test (f->path, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (rmdir (f->folder), ==, 0);
+  scanout_port_free (f->scanout);
+  input_port_free (f->input);
+  g_free (f->path);
+  g_free (f->folder);
+}
+
+static SpiceFront *
+listen_on_path (ListenFixture *f, GError **error)
+{
   const SpiceFrontOptions options = { .name = "x",
-                                      .listen_path = path,
+                                      .listen_path = f->path,
                                       .gpu_address = "pci/0000/01.0" };
 
-  g_autoptr (SpiceFront) first = spice_front_new (&options, scanout, input, &error);
+  return spice_front_new (&options, f->scanout, f->input, error);
+}
+
+static void
+test_a_socket_in_use_is_refused (ListenFixture *f, const void *data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SpiceFront) first = listen_on_path (f, &error);
+
   g_assert_no_error (error);
-  g_autoptr (SpiceFront) second = spice_front_new (&options, scanout, input, &error);
+  g_autoptr (SpiceFront) second = listen_on_path (f, &error);
   g_assert_null (second);
-  g_assert_nonnull (strstr (error->message, path));
-  g_clear_pointer (&first, spice_front_free);
-  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
-  rmdir (folder);
+  g_assert_nonnull (strstr (error->message, f->path));
+}
+
+static void
+test_a_stale_socket_is_replaced (ListenFixture *f, const void *data)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  g_autoptr (GError) error = NULL;
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  /* As a process that was killed leaves it. */
+  g_strlcpy (address.sun_path, f->path, sizeof address.sun_path);
+  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  close (fd);
+  g_autoptr (SpiceFront) front = listen_on_path (f, &error);
+  g_assert_no_error (error);
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  g_assert_cmpint (connect (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  close (fd);
+}
+
+static void
+test_a_file_in_the_socket_s_place_stays (ListenFixture *f, const void *data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = NULL;
+
+  g_assert_true (g_file_set_contents (f->path, "mine", -1, NULL));
+  g_autoptr (SpiceFront) front = listen_on_path (f, &error);
+  g_assert_null (front);
+  g_assert_nonnull (strstr (error->message, f->path));
+  g_assert_true (g_file_get_contents (f->path, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "mine");
+  unlink (f->path);
+}
+
+static void
+test_the_socket_is_for_this_user_alone (ListenFixture *f, const void *data)
+{
+  mode_t old = umask (0002);
+  g_autoptr (SpiceFront) front = listen_on_path (f, NULL);
+  struct stat info;
+
+  umask (old);
+  g_assert_nonnull (front);
+  g_assert_cmpint (stat (f->path, &info), ==, 0);
+  g_assert_cmphex (info.st_mode & 0777, ==, 0600);
 }
 
 #define MEMFD GINT_TO_POINTER (true)
 #define DRAWS GINT_TO_POINTER (false)
 #define ADD(NAME, DATA, FUNC)                                                                      \
   g_test_add ("/spice-front/" NAME, Fixture, DATA, set_up, FUNC, tear_down)
+#define ADD_LISTEN(NAME, FUNC)                                                                     \
+  g_test_add ("/spice-front/" NAME, ListenFixture, NULL, listen_set_up, FUNC, listen_tear_down)
 
 int
 main (int argc, char **argv)
@@ -329,7 +407,9 @@ main (int argc, char **argv)
   ADD ("garbage-is-dropped", NULL, test_garbage_is_dropped);
   ADD ("keys-and-pointer-arrive", NULL, test_keys_and_pointer_arrive);
   ADD ("the-client-can-ask-for-a-size", NULL, test_the_client_can_ask_for_a_size);
-  g_test_add_func ("/spice-front/a-socket-in-use-is-refused-and-a-stale-one-replaced",
-                   test_a_socket_in_use_is_refused_and_a_stale_one_replaced);
+  ADD_LISTEN ("a-socket-in-use-is-refused", test_a_socket_in_use_is_refused);
+  ADD_LISTEN ("a-stale-socket-is-replaced", test_a_stale_socket_is_replaced);
+  ADD_LISTEN ("a-file-in-the-socket-s-place-stays", test_a_file_in_the_socket_s_place_stays);
+  ADD_LISTEN ("the-socket-is-for-this-user-alone", test_the_socket_is_for_this_user_alone);
   return g_test_run ();
 }
