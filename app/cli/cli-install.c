@@ -5,6 +5,7 @@
 #include "gallery/disc-machine.h"
 #include "gallery/gallery-catalog.h"
 #include "gallery/gallery-install.h"
+#include "gallery/gallery-seed.h"
 
 typedef struct InstallOptions
 {
@@ -13,6 +14,9 @@ typedef struct InstallOptions
   char *memory;
   char *disk;
   char *network;
+  char *user;
+  char *password_file;
+  char *ssh_key;
   gboolean start;
   gboolean json;
 } InstallOptions;
@@ -24,6 +28,9 @@ install_options_clear (InstallOptions *options)
   g_clear_pointer (&options->memory, g_free);
   g_clear_pointer (&options->disk, g_free);
   g_clear_pointer (&options->network, g_free);
+  g_clear_pointer (&options->user, g_free);
+  g_clear_pointer (&options->password_file, g_free);
+  g_clear_pointer (&options->ssh_key, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InstallOptions, install_options_clear)
 
@@ -91,6 +98,68 @@ apply_options (GalleryInstall *install, const InstallOptions *options)
     gallery_install_set_disk_size (install, wishes.disk);
   if (wishes.network >= 0)
     gallery_install_set_network (install, wishes.network);
+  return TRUE;
+}
+
+/* The first line of a file, "-" is the standard input. NULL: told on stderr. */
+static char *
+read_line (const char *option, const char *path)
+{
+  g_autoptr (GIOChannel) channel = NULL;
+  g_autoptr (GError) error = NULL;
+  char *line = NULL;
+  gsize end;
+
+  channel = g_str_equal (path, "-") ? g_io_channel_unix_new (STDIN_FILENO)
+                                    : g_io_channel_new_file (path, "r", &error);
+  if (channel != NULL &&
+      g_io_channel_read_line (channel, &line, NULL, &end, &error) == G_IO_STATUS_NORMAL)
+    {
+      line[end] = '\0';
+      return line;
+    }
+  cli_fail_text ("%s %s: %s", option, path, error != NULL ? error->message : "it is empty");
+  return NULL;
+}
+
+/* Who can log in to a cloud image. FALSE: told on stderr. */
+static gboolean
+apply_user (GalleryInstall *install, const InstallOptions *options)
+{
+  const char *usual = gallery_entry_get_cloud_user (gallery_install_get_entry (install));
+  g_autofree char *password = NULL;
+  g_autofree char *hash = NULL;
+  g_autofree char *key = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (options->user == NULL && options->password_file == NULL && options->ssh_key == NULL)
+    {
+      if (usual == NULL)
+        return TRUE;
+      cli_fail_text ("this system makes its user at its first start, and without nobody could log "
+                     "in: give --password-file FILE or --ssh-key FILE, and --user NAME for "
+                     "another name than “%s”",
+                     usual);
+      return FALSE;
+    }
+  if (options->password_file != NULL)
+    {
+      password = read_line ("--password-file", options->password_file);
+      hash = password != NULL ? gallery_seed_hash_password (password, &error) : NULL;
+      if (error != NULL)
+        cli_fail (error);
+      if (password != NULL)
+        explicit_bzero (password, strlen (password));
+      if (hash == NULL)
+        return FALSE;
+    }
+  if (options->ssh_key != NULL)
+    {
+      key = read_line ("--ssh-key", options->ssh_key);
+      if (key == NULL)
+        return FALSE;
+    }
+  gallery_install_set_user (install, options->user != NULL ? options->user : usual, hash, key);
   return TRUE;
 }
 
@@ -168,7 +237,7 @@ install_entry (GalleryEntry *entry, const InstallOptions *options)
   if (store == NULL)
     return CLI_EXIT_FAILED;
   install = gallery_install_new (entry, store, cache);
-  if (!apply_options (install, options))
+  if (!apply_options (install, options) || !apply_user (install, options))
     return CLI_EXIT_USAGE;
   if (!options->json)
     {
@@ -236,6 +305,11 @@ install_disc (const char *file, const InstallOptions *options)
   g_auto (CliWait) wait = CLI_WAIT_INIT;
   Wishes wishes;
 
+  if (options->user != NULL || options->password_file != NULL || options->ssh_key != NULL)
+    {
+      cli_fail_text ("--user, --password-file and --ssh-key are for cloud images of the gallery");
+      return CLI_EXIT_USAGE;
+    }
   if (!parse_wishes (options, &wishes))
     return CLI_EXIT_USAGE;
   machine = create_from_disc (file, options, &wishes);
@@ -283,6 +357,12 @@ cli_install_run (int argc, char **argv)
     { "disk", 0, 0, G_OPTION_ARG_STRING, &options.disk, "Size of the disk, like 20G", "SIZE" },
     { "network", 0, 0, G_OPTION_ARG_STRING, &options.network,
       "What it is connected to: user or none", "NETWORK" },
+    { "user", 0, 0, G_OPTION_ARG_STRING, &options.user,
+      "The user that a cloud image makes at its first start", "NAME" },
+    { "password-file", 0, 0, G_OPTION_ARG_FILENAME, &options.password_file,
+      "That user's password: the first line of FILE, - is the standard input", "FILE" },
+    { "ssh-key", 0, 0, G_OPTION_ARG_FILENAME, &options.ssh_key,
+      "A public key that lets that user in", "FILE.pub" },
     { "start", 0, 0, G_OPTION_ARG_NONE, &options.start, "Start it when it is made", NULL },
     { "json", 0, 0, G_OPTION_ARG_NONE, &options.json,
       "Print the machine and the seconds of each stage as JSON", NULL },

@@ -6,6 +6,7 @@
 #include "gallery/gallery-seed.h"
 
 #include <string.h>
+#include <glib/gi18n.h>
 
 #define KERNEL_FILE "kernel"
 #define INITRD_FILE "initrd"
@@ -41,13 +42,17 @@ gallery_install_make_settings (GalleryInstall *self)
 {
   MachineSettings *settings = machine_settings_new (self->name);
   MachineFirmware firmware = gallery_entry_get_firmware (self->entry);
+  g_autofree char *note = NULL;
 
+  if (self->user != NULL)
+    note = g_strdup_printf (_ ("Log in as %s, whom you chose when you created the machine."),
+                            self->user);
   machine_settings_set_cpus (settings, self->cpus);
   machine_settings_set_memory (settings, self->memory);
   machine_settings_set_firmware (settings, firmware);
   machine_settings_set_network (settings, self->network);
   machine_settings_set_entry_id (settings, gallery_entry_get_id (self->entry));
-  machine_settings_set_note (settings, gallery_entry_get_login (self->entry));
+  machine_settings_set_note (settings, note != NULL ? note : gallery_entry_get_login (self->entry));
   if (firmware == MACHINE_FIRMWARE_LINUX)
     {
       machine_settings_set_kernel (settings, KERNEL_FILE);
@@ -91,7 +96,9 @@ gallery_install_write_seed (GalleryInstall *self, GError **error)
 {
   g_autofree char *path = NULL;
   g_autofree char *host = NULL;
-  GallerySeed seed = { .user = self->user, .password = self->password, .ssh_key = self->ssh_key };
+  GallerySeed seed = { .user = self->user,
+                       .password_hash = self->password_hash,
+                       .ssh_key = self->ssh_key };
 
   if (self->user == NULL)
     return TRUE;

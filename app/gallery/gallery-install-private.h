@@ -31,7 +31,7 @@ struct _GalleryInstall
   guint64 disk_size;
   MachineNetwork network;
   char *user;
-  char *password;
+  char *password_hash;
   char *ssh_key;
   /* Of the run */
   GTask *task;

@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <unistd.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 
 /* Theory of operation: a chain of callbacks, each doing the next step of the file `index`, or
@@ -424,14 +425,41 @@ create_next (GalleryInstall *self)
 
 /* --- the run ------------------------------------------------------------------------------- */
 
+/* A cloud image has no user that could log in until its seed makes one; other images do not read a seed. */
+static gboolean
+check_user (GalleryInstall *self, GError **error)
+{
+  const GallerySeed seed = { .user = self->user,
+                             .password_hash = self->password_hash,
+                             .ssh_key = self->ssh_key };
+  g_autofree char *title = gallery_entry_dup_title (self->entry);
+
+  if (gallery_entry_get_cloud_user (self->entry) == NULL)
+    {
+      if (self->user == NULL)
+        return TRUE;
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   _ ("%s makes no user at its first start: its installation or its vendor says "
+                      "how to log in"),
+                   title);
+      return FALSE;
+    }
+  if (self->user == NULL)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   _ ("%s lets nobody in without a user that it makes at its first start: give "
+                      "a password or an SSH key"),
+                   title);
+      return FALSE;
+    }
+  return gallery_seed_check (&seed, error);
+}
+
 static gboolean
 prepare (GalleryInstall *self, GError **error)
 {
   g_autoptr (MachineSettings) settings = gallery_install_make_settings (self);
   g_autofree char *missing = NULL;
-  const GallerySeed seed = { .user = self->user,
-                             .password = self->password,
-                             .ssh_key = self->ssh_key };
 
   if (!gallery_entry_is_available (self->entry, &missing))
     {
@@ -439,8 +467,7 @@ prepare (GalleryInstall *self, GError **error)
       return FALSE;
     }
   /* What would be refused at the end is refused before anything is downloaded. */
-  if (!machine_settings_validate (settings, error) ||
-      (self->user != NULL && !gallery_seed_check (&seed, error)))
+  if (!machine_settings_validate (settings, error) || !check_user (self, error))
     return FALSE;
   if (self->disk_size > GALLERY_PROVISION_DISK_MAX)
     {
@@ -603,21 +630,19 @@ static void
 forget_user (GalleryInstall *self)
 {
   g_clear_pointer (&self->user, g_free);
-  if (self->password != NULL)
-    explicit_bzero (self->password, strlen (self->password));
-  g_clear_pointer (&self->password, g_free);
+  g_clear_pointer (&self->password_hash, g_free);
   g_clear_pointer (&self->ssh_key, g_free);
 }
 
 void
-gallery_install_set_user (GalleryInstall *self, const char *user, const char *password,
+gallery_install_set_user (GalleryInstall *self, const char *user, const char *password_hash,
                           const char *ssh_key)
 {
   g_autofree char *line = ssh_key != NULL ? g_strstrip (g_strdup (ssh_key)) : NULL;
 
   forget_user (self);
   self->user = g_strdup (user);
-  self->password = g_strdup (password);
+  self->password_hash = g_strdup (password_hash);
   self->ssh_key = g_steal_pointer (&line);
 }
 

@@ -55,9 +55,9 @@ void gallery_install_set_disk_size (GalleryInstall *self, guint64 bytes);
 /* The entry's own until it is set. */
 void gallery_install_set_network (GalleryInstall *self, MachineNetwork network);
 
-/* First-boot user for cloud images (a NoCloud seed); all NULL: no seed. The password is kept in
- * memory only until the seed is written, hashed. */
-void gallery_install_set_user (GalleryInstall *self, const char *user, const char *password,
+/* The user that a cloud image makes at its first start (by a NoCloud seed): such an entry needs one, no other takes one.
+ * `password_hash` is of gallery_seed_hash_password (), `ssh_key` a line of a public key; one of the two may be NULL. */
+void gallery_install_set_user (GalleryInstall *self, const char *user, const char *password_hash,
                                const char *ssh_key);
 
 void gallery_install_run_async (GalleryInstall *self, GCancellable *cancellable,

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <string.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 
 #define USER_MAX     32
 #define PASSWORD_MAX 512
+#define HASH_MAX     256
 #define KEY_MAX      16384
 
 static gboolean
@@ -32,40 +34,69 @@ has_control_character (const char *text)
 }
 
 gboolean
+gallery_seed_check_user (const char *user, GError **error)
+{
+  if (user == NULL || !g_ascii_islower (user[0]) || strlen (user) > USER_MAX)
+    return refuse (error, _ ("The user’s name has to start with a letter a-z and have at most 32 "
+                             "characters"));
+  for (const char *p = user; *p != '\0'; p++)
+    if (!g_ascii_islower (*p) && !g_ascii_isdigit (*p) && *p != '_' && *p != '-')
+      return refuse (error, _ ("The user’s name can have a-z, 0-9, _ and - only"));
+  return TRUE;
+}
+
+gboolean
+gallery_seed_check_password (const char *password, GError **error)
+{
+  if (password == NULL || password[0] == '\0')
+    return refuse (error, _ ("A password is needed: nobody could log in"));
+  if (strlen (password) > PASSWORD_MAX || has_control_character (password) ||
+      !g_utf8_validate (password, -1, NULL))
+    return refuse (error, _ ("The password is too long or has characters that cannot be typed"));
+  return TRUE;
+}
+
+/* As crypt (5) makes them; it may come from a file that was edited. */
+static gboolean
+is_hash (const char *text)
+{
+  gsize length = strlen (text);
+
+  return text[0] == '$' && length <= HASH_MAX &&
+         strspn (text, "$./=,ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") ==
+             length;
+}
+
+gboolean
 gallery_seed_check (const GallerySeed *seed, GError **error)
 {
-  gboolean has_password = seed->password != NULL && seed->password[0] != '\0';
   gboolean has_key = seed->ssh_key != NULL && seed->ssh_key[0] != '\0';
 
-  if (seed->user == NULL || !g_ascii_islower (seed->user[0]) || strlen (seed->user) > USER_MAX)
-    return refuse (error,
-                   "The user's name has to start with a letter a-z and have at most 32 characters");
-  for (const char *p = seed->user; *p != '\0'; p++)
-    if (!g_ascii_islower (*p) && !g_ascii_isdigit (*p) && *p != '_' && *p != '-')
-      return refuse (error, "The user's name can have a-z, 0-9, _ and - only");
-  if (!has_password && !has_key)
-    return refuse (error, "A password or an SSH key is needed: nobody could log in");
-  if (has_password &&
-      (strlen (seed->password) > PASSWORD_MAX || has_control_character (seed->password) ||
-       !g_utf8_validate (seed->password, -1, NULL)))
-    return refuse (error, "The password is too long or has characters that cannot be typed");
+  if (!gallery_seed_check_user (seed->user, error))
+    return FALSE;
+  if (seed->password_hash == NULL && !has_key)
+    return refuse (error, _ ("A password or an SSH key is needed: nobody could log in"));
+  if (seed->password_hash != NULL && !is_hash (seed->password_hash))
+    return refuse (error, _ ("What is written down of the password is damaged: give it again"));
   if (has_key &&
       (strlen (seed->ssh_key) > KEY_MAX || has_control_character (seed->ssh_key) ||
        !g_utf8_validate (seed->ssh_key, -1, NULL) ||
        (!g_str_has_prefix (seed->ssh_key, "ssh-") && !g_str_has_prefix (seed->ssh_key, "ecdsa-") &&
         !g_str_has_prefix (seed->ssh_key, "sk-"))))
     return refuse (error,
-                   "The SSH key has to be one line of a public key, as “ssh-ed25519 AAAA...”");
+                   _ ("The SSH key has to be one line of a public key, as “ssh-ed25519 AAAA...”"));
   return TRUE;
 }
 
-static char *
-hash_password (const char *password, GError **error)
+char *
+gallery_seed_hash_password (const char *password, GError **error)
 {
   g_autofree struct crypt_data *data = g_new0 (struct crypt_data, 1);
   char salt[CRYPT_GENSALT_OUTPUT_SIZE];
   const char *hash = NULL;
 
+  if (!gallery_seed_check_password (password, error))
+    return NULL;
   if (crypt_gensalt_rn ("$6$", 0, NULL, 0, salt, sizeof salt) != NULL)
     hash = crypt_r (password, salt, data);
   if (hash != NULL && hash[0] == '$')
@@ -93,7 +124,7 @@ set_string (JsonBuilder *builder, const char *name, const char *value)
 }
 
 static char *
-make_user_data (const GallerySeed *seed, const char *hash)
+make_user_data (const GallerySeed *seed)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
 
@@ -105,9 +136,9 @@ make_user_data (const GallerySeed *seed, const char *hash)
   set_string (builder, "shell", "/bin/bash");
   set_string (builder, "sudo", "ALL=(ALL) NOPASSWD:ALL");
   json_builder_set_member_name (builder, "lock_passwd");
-  json_builder_add_boolean_value (builder, hash == NULL);
-  if (hash != NULL)
-    set_string (builder, "passwd", hash);
+  json_builder_add_boolean_value (builder, seed->password_hash == NULL);
+  if (seed->password_hash != NULL)
+    set_string (builder, "passwd", seed->password_hash);
   if (seed->ssh_key != NULL && seed->ssh_key[0] != '\0')
     {
       json_builder_set_member_name (builder, "ssh_authorized_keys");
@@ -154,7 +185,6 @@ add_file (struct archive *iso, const char *name, const char *text)
 gboolean
 gallery_seed_write (const GallerySeed *seed, const char *path, GError **error)
 {
-  g_autofree char *hash = NULL;
   g_autofree char *user_data = NULL;
   g_autofree char *meta_data = NULL;
   struct archive *iso;
@@ -162,13 +192,7 @@ gallery_seed_write (const GallerySeed *seed, const char *path, GError **error)
 
   if (!gallery_seed_check (seed, error))
     return FALSE;
-  if (seed->password != NULL && seed->password[0] != '\0')
-    {
-      hash = hash_password (seed->password, error);
-      if (hash == NULL)
-        return FALSE;
-    }
-  user_data = make_user_data (seed, hash);
+  user_data = make_user_data (seed);
   meta_data = make_meta_data (seed);
   iso = archive_write_new ();
   ok = archive_write_set_format_iso9660 (iso) == ARCHIVE_OK &&

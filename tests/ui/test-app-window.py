@@ -22,8 +22,9 @@ import time
 import unittest
 
 ALCOVE, VMM = map(os.path.abspath, sys.argv[1:3])
+GALLERY = pathlib.Path(__file__).resolve().parents[2] / "data/gallery"
 KERNEL = pathlib.Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
-PATIENCE = 120  # seconds that a slow computer may take for any one step
+PATIENCE = int(os.environ.get("UI_PATIENCE", 120))  # seconds that a slow computer may take for any one step
 
 
 def disc(path, label):
@@ -56,6 +57,12 @@ def entry(name, url, digest):
         "network": "none", "minimum": {"cpus": 1, "memory": "128M"}, "recommended": {"cpus": 1, "memory": "256M"},
         "files": [{"role": "kernel", "urls": [url], "size": KERNEL.stat().st_size, "checksum": {"hash": "sha256", "value": digest}}],
     }
+
+
+def shipped_cloud_entries():
+    """The catalogue's own systems that make their user at their first start."""
+    entries = [json.loads(path.read_text()) for path in sorted(GALLERY.glob("*.json"))]
+    return [entry for entry in entries if "cloud-init" in entry]
 
 
 class AppTest(unittest.TestCase):
@@ -106,6 +113,9 @@ class AppTest(unittest.TestCase):
         machines = self.machines()
         self.assertEqual(len(machines), 1)
         return machines[0]
+
+    def machine_state(self, id):
+        return next(machine["state"] for machine in self.machines() if machine["id"] == id)
 
     def open_app(self, *words):
         """The window is there when this returns."""
@@ -289,6 +299,61 @@ class AppTest(unittest.TestCase):
             self.wait_for("it is gone", lambda: len(self.windows()) == before)
             self.focus()
         self.assertEqual(self.machines(), [])
+
+    def serve_cloud_images(self):
+        """Each shipped cloud image as it is in the catalogue, but with an empty disk from this test's server."""
+        image = self.folder / "image.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "1M"], check=True)
+        entries = shipped_cloud_entries()
+        for system in entries:
+            file = system["files"][0]
+            file.pop("signature", None)
+            file["urls"] = [image.as_uri()]
+            file["checksum"] = {"hash": "sha256", "value": hashlib.sha256(image.read_bytes()).hexdigest()}
+            (self.folder / "gallery" / f"{system['id']}.json").write_text(json.dumps(system))
+        return entries
+
+    def seed_of(self, machine):
+        """The text of the seed, in which files are stored as they are."""
+        return (self.folder / "data/machines" / machine["id"] / "seed.iso").read_bytes().decode(errors="replace")
+
+    def test_each_cloud_image_asks_for_a_password_and_gets_its_user(self):
+        entries = self.serve_cloud_images()
+        self.assertGreaterEqual(len(entries), 2)
+        for system in entries:
+            for path in (self.folder / "gallery").glob("*.json"):
+                path.unlink()
+            (self.folder / "gallery" / "one.json").write_text(json.dumps(system))
+            self.open_app("--gallery")
+            self.press("Return")
+            self.wait_place("install")
+            self.press("Return")  # no password yet: nothing happens
+            subprocess.run(["xdotool", "type", "correct horse"], check=True)
+            self.press("Return")
+            self.wait_place("machine")
+            machine = next(machine for machine in self.machines() if machine["name"].startswith(system["name"]))
+            seed = self.seed_of(machine)
+            self.assertIn(f'"name" : "{system["cloud-init"]["user"]}"', seed)
+            self.assertIn('"passwd" : "$6$', seed)
+            self.assertNotIn("correct horse", seed)
+            self.wait_for("the machine is started", lambda: self.machine_state(machine["id"]) != "stopped")
+            self.kill_app()
+            self.alcove("force-off", machine["id"])
+
+    def test_a_cloud_image_by_the_command_line(self):
+        system = self.serve_cloud_images()[0]
+        refused = self.alcove("install", system["id"], check=False)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--password-file", refused.stderr)
+        password, key = self.folder / "password", self.folder / "id.pub"
+        password.write_text("correct horse\n")
+        key.write_text("ssh-ed25519 AAAA anna@home\n")
+        self.alcove("install", system["id"], "--user", "anna", "--password-file", str(password), "--ssh-key", str(key))
+        seed = self.seed_of(self.machine())
+        for word in ('"name" : "anna"', '"passwd" : "$6$', "ssh-ed25519 AAAA anna@home"):
+            self.assertIn(word, seed)
+        refused = self.alcove("install", "able", "--user", "anna", "--password-file", str(password), check=False)
+        self.assertIn("makes no user", refused.stderr)
 
     def test_a_wrong_checksum_makes_no_machine_and_says_which(self):
         result = self.alcove("install", "wrong", check=False)

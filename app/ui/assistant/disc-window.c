@@ -20,6 +20,7 @@ struct _DiscWindow
   GtkAdjustment *cpus;
   GtkAdjustment *memory;
   GtkAdjustment *disk;
+  GtkSwitch *network;
   GtkWidget *create_button;
 
   DiscMachine *plan;
@@ -54,6 +55,8 @@ read_plan (DiscWindow *self)
   self->plan->cpus = (guint) gtk_adjustment_get_value (self->cpus);
   self->plan->memory = (guint64) gtk_adjustment_get_value (self->memory) * MIB;
   self->plan->disk_size = (guint64) gtk_adjustment_get_value (self->disk) * GIB;
+  self->plan->network =
+      gtk_switch_get_active (self->network) ? MACHINE_NETWORK_USER : MACHINE_NETWORK_NONE;
 }
 
 static void
@@ -97,6 +100,7 @@ fill (DiscWindow *self)
   gtk_adjustment_set_upper (self->memory, (double) (MAX (host_memory, plan->memory) / MIB));
   gtk_adjustment_set_value (self->memory, (double) (plan->memory / MIB));
   gtk_adjustment_set_value (self->disk, (double) (plan->disk_size / GIB));
+  gtk_switch_set_active (self->network, plan->network == MACHINE_NETWORK_USER);
 }
 
 static void
@@ -120,6 +124,7 @@ disc_window_class_init (DiscWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, DiscWindow, cpus);
   gtk_widget_class_bind_template_child (widget_class, DiscWindow, memory);
   gtk_widget_class_bind_template_child (widget_class, DiscWindow, disk);
+  gtk_widget_class_bind_template_child (widget_class, DiscWindow, network);
   gtk_widget_class_bind_template_child (widget_class, DiscWindow, create_button);
   gtk_widget_class_bind_template_callback (widget_class, on_name_changed);
   gtk_widget_class_install_action (widget_class, "disc.create", NULL, action_create);

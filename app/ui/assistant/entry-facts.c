@@ -105,6 +105,9 @@ entry_facts_fill (GtkListBox *list, GalleryEntry *entry)
   g_autofree char *size = gallery_card_dup_size_text (entry);
   g_autofree char *verification = entry_facts_dup_verification (entry);
   g_autofree char *support = describe_support (entry);
+  const char *firmware = gallery_entry_get_firmware (entry) == MACHINE_FIRMWARE_UEFI
+                             ? _ ("UEFI")
+                             : _ ("None: its Linux is started directly");
   GtkWidget *child;
 
   while ((child = gtk_widget_get_first_child (GTK_WIDGET (list))) != NULL)
@@ -113,6 +116,7 @@ entry_facts_fill (GtkListBox *list, GalleryEntry *entry)
   add_homepage (list, entry);
   add_row (list, _ ("Download"), size);
   add_row (list, _ ("Verified by"), verification);
+  add_row (list, _ ("Firmware"), firmware);
   add_row (list, _ ("Support"), support);
   add_row (list, _ ("Licence"), gallery_entry_get_licence (entry));
   add_row (list, _ ("Last Tested"), gallery_entry_get_tested (entry));

@@ -59,6 +59,8 @@ install_plan_new (GalleryEntry *entry, MachineStore *store)
   plan->memory = MAX (MIN (memory, half), gallery_entry_get_minimum_memory (entry));
   plan->memory = CLAMP (plan->memory, MACHINE_MEMORY_MIN, MACHINE_MEMORY_MAX);
   plan->disk_size = gallery_entry_get_disk_size (entry);
+  plan->network = gallery_entry_get_network (entry);
+  plan->user = g_strdup (gallery_entry_get_cloud_user (entry));
   return plan;
 }
 
@@ -69,7 +71,7 @@ install_plan_copy (const InstallPlan *plan)
 
   copy->name = g_strdup (plan->name);
   copy->user = g_strdup (plan->user);
-  copy->password = g_strdup (plan->password);
+  copy->password_hash = g_strdup (plan->password_hash);
   return copy;
 }
 
@@ -80,9 +82,7 @@ install_plan_free (InstallPlan *plan)
     return;
   g_free (plan->name);
   g_free (plan->user);
-  if (plan->password != NULL)
-    explicit_bzero (plan->password, strlen (plan->password));
-  g_free (plan->password);
+  g_free (plan->password_hash);
   g_free (plan);
 }
 
@@ -172,7 +172,8 @@ install_job_run (InstallJob *self)
   gallery_install_set_cpus (self->install, self->plan->cpus);
   gallery_install_set_memory (self->install, self->plan->memory);
   gallery_install_set_disk_size (self->install, self->plan->disk_size);
-  gallery_install_set_user (self->install, self->plan->user, self->plan->password, NULL);
+  gallery_install_set_network (self->install, self->plan->network);
+  gallery_install_set_user (self->install, self->plan->user, self->plan->password_hash, NULL);
   g_signal_connect_swapped (self->install, "notify::stage", G_CALLBACK (on_stage), self);
   g_signal_connect_swapped (self->install, "notify::bytes-done", G_CALLBACK (on_progress), self);
   g_signal_connect_swapped (self->install, "notify::progress", G_CALLBACK (on_progress), self);

@@ -29,8 +29,9 @@ typedef struct InstallPlan
   guint cpus;
   guint64 memory;
   guint64 disk_size; /* 0: the image's own */
-  char *user;        /* first-boot user of a cloud image; NULL: none */
-  char *password;    /* never written down */
+  MachineNetwork network;
+  char *user;          /* that a cloud image makes at its first start; NULL: it is no cloud image */
+  char *password_hash; /* the password itself is nowhere */
 } InstallPlan;
 
 /* What the entry recommends, bounded by this computer's memory and processors. */

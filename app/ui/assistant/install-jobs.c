@@ -61,7 +61,9 @@ save (InstallJobs *self)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autofree char *path = dup_path ();
+  g_autofree char *text = NULL;
   g_autoptr (GError) error = NULL;
+  gsize length;
 
   for (guint i = 0; i < get_n_items (G_LIST_MODEL (self)); i++)
     {
@@ -75,10 +77,16 @@ save (InstallJobs *self)
       g_key_file_set_integer (file, group, "cpus", plan->cpus);
       g_key_file_set_uint64 (file, group, "memory", plan->memory);
       g_key_file_set_uint64 (file, group, "disk-size", plan->disk_size);
+      g_key_file_set_boolean (file, group, "network", plan->network == MACHINE_NETWORK_USER);
       if (plan->user != NULL)
         g_key_file_set_string (file, group, "user", plan->user);
+      if (plan->password_hash != NULL)
+        g_key_file_set_string (file, group, "password-hash", plan->password_hash);
     }
-  if (!g_key_file_save_to_file (file, path, &error))
+  /* The user's alone, for the hash. */
+  text = g_key_file_to_data (file, &length, NULL);
+  if (!g_file_set_contents_full (path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT, 0600,
+                                 &error))
     g_warning ("The installs under way cannot be written down, so they would not go on after a "
                "restart: %s",
                error->message);
@@ -181,7 +189,10 @@ read_plan (GKeyFile *file, const char *group)
   plan->cpus = g_key_file_get_integer (file, group, "cpus", NULL);
   plan->memory = g_key_file_get_uint64 (file, group, "memory", NULL);
   plan->disk_size = g_key_file_get_uint64 (file, group, "disk-size", NULL);
+  plan->network = g_key_file_get_boolean (file, group, "network", NULL) ? MACHINE_NETWORK_USER
+                                                                        : MACHINE_NETWORK_NONE;
   plan->user = g_key_file_get_string (file, group, "user", NULL);
+  plan->password_hash = g_key_file_get_string (file, group, "password-hash", NULL);
   return plan;
 }
 
@@ -210,17 +221,14 @@ install_jobs_resume (InstallJobs *self)
       GalleryEntry *entry =
           entry_id != NULL ? gallery_catalog_find (self->catalog, entry_id) : NULL;
       g_autoptr (InstallPlan) plan = read_plan (file, groups[i]);
-      InstallJob *job;
 
       if (entry == NULL || !plan_is_valid (plan))
         {
           g_debug ("the install %s is forgotten: its entry or its settings are gone", groups[i]);
           continue;
         }
-      job = add (self, groups[i], entry, plan);
+      install_job_run (add (self, groups[i], entry, plan));
       n_resumed++;
-      if (plan->user == NULL)
-        install_job_run (job);
     }
   return n_resumed;
 }

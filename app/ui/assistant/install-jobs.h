@@ -21,8 +21,7 @@ InstallJob *install_jobs_add (InstallJobs *self, GalleryEntry *entry, const Inst
 /* Stops it, forgets it and removes what it downloaded so far. */
 void install_jobs_give_up (InstallJobs *self, InstallJob *job);
 
-/* Goes on with what an earlier run of the program left; how many. Jobs that cannot go on by
- * themselves, because a password was not written down, stay paused. */
+/* Goes on with what an earlier run of the program left; how many. */
 guint install_jobs_resume (InstallJobs *self);
 
 /* Whether one runs. */

@@ -2,6 +2,7 @@
 
 #include <adwaita.h>
 #include <glib/gi18n.h>
+#include "gallery/gallery-seed.h"
 #include "ui/alcove-window.h"
 #include "ui/assistant/entry-facts.h"
 #include "ui/gallery/gallery-card.h"
@@ -40,6 +41,8 @@ struct _InstallPage
   GtkAdjustment *memory;
   GtkWidget *disk_row;
   GtkAdjustment *disk;
+  GtkSwitch *network;
+  GtkWidget *user_group;
   GtkEditable *user_row;
   GtkEditable *password_row;
   GtkWidget *login_group;
@@ -75,22 +78,27 @@ get_jobs (void)
 
 /* --- the plan ------------------------------------------------------------------------------ */
 
+static gboolean
+makes_user (InstallPage *self)
+{
+  return gallery_entry_get_cloud_user (self->entry) != NULL;
+}
+
+/* Without the password's hash, which takes its time. */
 static InstallPlan *
 read_plan (InstallPage *self)
 {
   InstallPlan *plan = g_new0 (InstallPlan, 1);
-  const char *user = gtk_editable_get_text (self->user_row);
 
   plan->name = g_strstrip (g_strdup (gtk_editable_get_text (self->name_row)));
   plan->cpus = (guint) gtk_adjustment_get_value (self->cpus);
   plan->memory = (guint64) gtk_adjustment_get_value (self->memory) * MIB;
   if (gtk_widget_get_visible (self->disk_row))
     plan->disk_size = (guint64) gtk_adjustment_get_value (self->disk) * GIB;
-  if (gtk_widget_get_visible (GTK_WIDGET (self->user_row)) && *user != '\0')
-    {
-      plan->user = g_strdup (user);
-      plan->password = g_strdup (gtk_editable_get_text (self->password_row));
-    }
+  plan->network =
+      gtk_switch_get_active (self->network) ? MACHINE_NETWORK_USER : MACHINE_NETWORK_NONE;
+  if (makes_user (self))
+    plan->user = g_strdup (gtk_editable_get_text (self->user_row));
   return plan;
 }
 
@@ -104,8 +112,11 @@ update_plan_label (InstallPage *self)
   g_autofree char *hardware =
       g_strdup_printf (g_dngettext (NULL, "%u CPU · %s memory", "%u CPUs · %s memory", plan->cpus),
                        plan->cpus, memory);
-  g_autofree char *text =
+  g_autofree char *with_disk =
       disk != NULL ? g_strdup_printf (_ ("%s · %s disk"), hardware, disk) : g_strdup (hardware);
+  g_autofree char *text = plan->network == MACHINE_NETWORK_NONE
+                              ? g_strdup_printf (_ ("%s · no network"), with_disk)
+                              : g_strdup (with_disk);
   g_autofree char *of_host = g_strdup_printf (_ ("%s of this computer’s %s"), memory, host);
 
   gtk_label_set_text (self->plan_label, text);
@@ -113,41 +124,87 @@ update_plan_label (InstallPage *self)
   adw_action_row_set_subtitle (self->memory_row, of_host);
 }
 
-static gboolean
-plan_is_valid (InstallPage *self)
+static void
+mark_row (GtkEditable *row, gboolean valid)
 {
-  g_autoptr (InstallPlan) plan = read_plan (self);
-  gboolean name_valid = *plan->name != '\0' && g_utf8_strlen (plan->name, -1) <= MACHINE_NAME_MAX;
-  gboolean user_valid = plan->user == NULL || *plan->password != '\0';
+  if (valid)
+    gtk_widget_remove_css_class (GTK_WIDGET (row), "error");
+  else
+    gtk_widget_add_css_class (GTK_WIDGET (row), "error");
+}
 
-  if (name_valid)
-    gtk_widget_remove_css_class (GTK_WIDGET (self->name_row), "error");
+/* A password that is not typed yet is no mistake: it is asked for, not marked. */
+static gboolean
+user_is_valid (InstallPage *self, GError **error)
+{
+  const char *password = gtk_editable_get_text (self->password_row);
+  g_autoptr (GError) user_error = NULL;
+  g_autoptr (GError) password_error = NULL;
+
+  if (!makes_user (self))
+    return TRUE;
+  gallery_seed_check_user (gtk_editable_get_text (self->user_row), &user_error);
+  if (*password == '\0')
+    g_set_error_literal (&password_error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                         _ ("Choose the first user’s password"));
   else
-    gtk_widget_add_css_class (GTK_WIDGET (self->name_row), "error");
-  if (user_valid)
-    gtk_widget_remove_css_class (GTK_WIDGET (self->password_row), "error");
+    gallery_seed_check_password (password, &password_error);
+  mark_row (self->user_row, user_error == NULL);
+  mark_row (self->password_row, password_error == NULL || *password == '\0');
+  if (user_error != NULL)
+    g_propagate_error (error, g_steal_pointer (&user_error));
+  else if (password_error != NULL)
+    g_propagate_error (error, g_steal_pointer (&password_error));
   else
-    gtk_widget_add_css_class (GTK_WIDGET (self->password_row), "error");
-  return name_valid && user_valid;
+    return TRUE;
+  return FALSE;
+}
+
+static gboolean
+name_is_valid (InstallPage *self, GError **error)
+{
+  g_autofree char *name = g_strstrip (g_strdup (gtk_editable_get_text (self->name_row)));
+  gboolean valid = *name != '\0' && g_utf8_strlen (name, -1) <= MACHINE_NAME_MAX;
+
+  mark_row (self->name_row, valid);
+  if (!valid)
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                 _ ("The name has to have 1 to %d characters"), MACHINE_NAME_MAX);
+  return valid;
+}
+
+/* Each row is looked at, so that each is marked; the error is that of the first. */
+static gboolean
+plan_is_valid (InstallPage *self, GError **error)
+{
+  g_autoptr (GError) name_error = NULL;
+  g_autoptr (GError) user_error = NULL;
+  gboolean valid = name_is_valid (self, &name_error);
+
+  valid = user_is_valid (self, &user_error) && valid;
+  if (name_error != NULL)
+    g_propagate_error (error, g_steal_pointer (&name_error));
+  else if (user_error != NULL)
+    g_propagate_error (error, g_steal_pointer (&user_error));
+  return valid;
 }
 
 static void
 on_plan_changed (InstallPage *self)
 {
   g_autofree char *missing = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean ready;
 
   if (self->filling || self->entry == NULL)
     return;
   update_plan_label (self);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "install.create",
-                                 gallery_entry_is_available (self->entry, &missing) &&
-                                     plan_is_valid (self));
-}
-
-static gboolean
-takes_first_user (GalleryEntry *entry)
-{
-  return g_strcmp0 (gallery_entry_get_variant (entry), "cloud") == 0;
+  ready = plan_is_valid (self, &error);
+  if (!gallery_entry_is_available (self->entry, &missing))
+    gtk_label_set_text (self->plan_label, missing);
+  else if (!ready)
+    gtk_label_set_text (self->plan_label, error->message);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "install.create", ready && missing == NULL);
 }
 
 static void
@@ -160,7 +217,6 @@ fill_plan (InstallPage *self)
   guint64 most_memory =
       MAX (MIN (install_plan_get_host_memory (), MACHINE_MEMORY_MAX), plan->memory);
   guint64 least_disk = MAX (gallery_entry_get_minimum_disk_size (self->entry), GIB);
-  gboolean user = takes_first_user (self->entry);
 
   self->filling = TRUE;
   gtk_editable_set_text (self->name_row, plan->name);
@@ -174,9 +230,8 @@ fill_plan (InstallPage *self)
   gtk_adjustment_set_lower (self->disk, (double) ((least_disk + GIB - 1) / GIB));
   gtk_adjustment_set_value (self->disk, (double) (plan->disk_size / GIB));
   gtk_widget_set_visible (self->disk_row, plan->disk_size != 0);
-  gtk_widget_set_visible (GTK_WIDGET (self->user_row), user);
-  gtk_widget_set_visible (GTK_WIDGET (self->password_row), user);
-  gtk_editable_set_text (self->user_row, "");
+  gtk_switch_set_active (self->network, plan->network == MACHINE_NETWORK_USER);
+  gtk_editable_set_text (self->user_row, plan->user != NULL ? plan->user : "");
   gtk_editable_set_text (self->password_row, "");
   adw_expander_row_set_expanded (self->settings_row, FALSE);
   self->filling = FALSE;
@@ -246,6 +301,8 @@ set_job (InstallPage *self, InstallJob *job)
   g_clear_handle_id (&self->pulse, g_source_remove);
   g_set_object (&self->job, job);
   gtk_widget_set_visible (self->settings_group, job == NULL);
+  gtk_widget_set_visible (self->user_group,
+                          job == NULL && self->entry != NULL && makes_user (self));
   if (job == NULL)
     {
       gtk_stack_set_visible_child_name (self->stack, "ready");
@@ -262,10 +319,20 @@ action_create (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   InstallPage *self = INSTALL_PAGE (widget);
   g_autoptr (InstallPlan) plan = NULL;
+  g_autoptr (GError) error = NULL;
 
-  if (self->entry == NULL || self->job != NULL || !plan_is_valid (self))
+  if (self->entry == NULL || self->job != NULL || !plan_is_valid (self, NULL))
     return;
   plan = read_plan (self);
+  if (makes_user (self))
+    plan->password_hash =
+        gallery_seed_hash_password (gtk_editable_get_text (self->password_row), &error);
+  if (error != NULL)
+    {
+      gtk_label_set_text (self->plan_label, error->message);
+      return;
+    }
+  gtk_editable_set_text (self->password_row, "");
   set_job (self, install_jobs_add (get_jobs (), self->entry, plan));
   gtk_widget_grab_focus (GTK_WIDGET (self->pause_button));
 }
@@ -294,13 +361,19 @@ action_give_up (GtkWidget *widget, const char *name, GVariant *parameter)
   gtk_widget_grab_focus (self->create_button);
 }
 
+/* Enter in a row of the user's. */
+static void
+on_user_activated (InstallPage *self)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self), "install.create", NULL);
+}
+
 /* --- the page ------------------------------------------------------------------------------ */
 
 static void
 show_entry (InstallPage *self)
 {
   g_autofree char *title = gallery_entry_dup_title (self->entry);
-  g_autofree char *missing = NULL;
   const char *kind = gallery_card_describe_kind (gallery_entry_get_kind (self->entry));
   const char *vendor = gallery_entry_get_vendor (self->entry);
   const char *login = gallery_entry_get_login (self->entry);
@@ -317,8 +390,6 @@ show_entry (InstallPage *self)
   gtk_widget_set_visible (self->login_group, login != NULL);
   entry_facts_fill (self->facts, self->entry);
   fill_plan (self);
-  if (!gallery_entry_is_available (self->entry, &missing))
-    gtk_label_set_text (self->plan_label, missing);
 }
 
 void
@@ -346,7 +417,12 @@ install_page_get_entry (InstallPage *self)
 void
 install_page_focus (InstallPage *self)
 {
-  gtk_widget_grab_focus (self->job != NULL ? GTK_WIDGET (self->pause_button) : self->create_button);
+  if (self->job != NULL)
+    gtk_widget_grab_focus (GTK_WIDGET (self->pause_button));
+  else if (self->entry != NULL && makes_user (self))
+    gtk_widget_grab_focus (GTK_WIDGET (self->password_row));
+  else
+    gtk_widget_grab_focus (self->create_button);
 }
 
 static void
@@ -391,6 +467,8 @@ bind_children (GtkWidgetClass *widget_class)
   gtk_widget_class_bind_template_child (widget_class, InstallPage, memory);
   gtk_widget_class_bind_template_child (widget_class, InstallPage, disk_row);
   gtk_widget_class_bind_template_child (widget_class, InstallPage, disk);
+  gtk_widget_class_bind_template_child (widget_class, InstallPage, network);
+  gtk_widget_class_bind_template_child (widget_class, InstallPage, user_group);
   gtk_widget_class_bind_template_child (widget_class, InstallPage, user_row);
   gtk_widget_class_bind_template_child (widget_class, InstallPage, password_row);
   gtk_widget_class_bind_template_child (widget_class, InstallPage, login_group);
@@ -409,6 +487,7 @@ install_page_class_init (InstallPageClass *klass)
                                                "/org/alcove/Alcove/assistant/install-page.ui");
   bind_children (widget_class);
   gtk_widget_class_bind_template_callback (widget_class, on_plan_changed);
+  gtk_widget_class_bind_template_callback (widget_class, on_user_activated);
   gtk_widget_class_install_action (widget_class, "install.create", NULL, action_create);
   gtk_widget_class_install_action (widget_class, "install.pause", NULL, action_pause);
   gtk_widget_class_install_action (widget_class, "install.retry", NULL, action_pause);

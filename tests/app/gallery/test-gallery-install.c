@@ -2,6 +2,7 @@
 
 #include "app-test.h"
 #include "gallery/gallery-catalog.h"
+#include "gallery/gallery-seed.h"
 #include "gallery/gallery-verify.h"
 #include "http-server.h"
 
@@ -358,9 +359,9 @@ test_refused_first (Fixture *fixture, gconstpointer data)
   g_assert_error (error, MACHINE_SETTINGS_ERROR, MACHINE_SETTINGS_ERROR_INVALID);
   g_clear_error (&error);
   gallery_install_set_cpus (install, 1);
-  gallery_install_set_user (install, "Not a user", "secret", NULL);
+  gallery_install_set_user (install, "anna", "$6$x$y", NULL);
   g_assert_null (run (install, NULL, &error));
-  g_assert_nonnull (error);
+  app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "makes no user");
   g_assert_cmpuint (fixture->kernel_server->n_requests, ==, 0);
   assert_library_empty (fixture);
 }
@@ -398,26 +399,76 @@ test_seed (Fixture *fixture, gconstpointer data)
   g_autofree char *path = NULL;
   g_autofree char *user_data = NULL;
   g_autofree char *meta_data = NULL;
+  g_autofree char *hash = gallery_seed_hash_password ("very secret", NULL);
   MachineSettings *settings;
 
   load_entry (fixture, fixture->kernel_digest, "\"cloud-init\": {\"user\": \"test\"},");
   install = gallery_install_new (fixture->entry, fixture->store, fixture->cache);
   gallery_install_set_machine_name (install, "Größe 5");
-  gallery_install_set_user (install, "anna", "very secret", "ssh-ed25519 AAAA anna@home");
+  gallery_install_set_user (install, "anna", hash, "ssh-ed25519 AAAA anna@home");
   machine = run (install, NULL, &error);
   g_assert_no_error (error);
   settings = alcove_machine_get_settings (machine);
   g_assert_cmpuint (machine_settings_get_n_disks (settings), ==, 2);
   g_assert_true (machine_settings_get_disk (settings, 1).readonly);
+  g_assert_nonnull (strstr (machine_settings_get_note (settings), "anna"));
   path = g_build_filename (alcove_machine_get_folder (machine), "seed.iso", NULL);
   user_data = read_from_iso (path, "user-data");
   meta_data = read_from_iso (path, "meta-data");
   g_assert_true (g_str_has_prefix (user_data, "#cloud-config"));
   g_assert_nonnull (strstr (user_data, "anna"));
   g_assert_nonnull (strstr (user_data, "ssh-ed25519 AAAA anna@home"));
-  g_assert_nonnull (strstr (user_data, "$6$"));
+  g_assert_nonnull (strstr (user_data, hash));
   g_assert_null (strstr (user_data, "very secret"));
   g_assert_nonnull (meta_data);
+}
+
+/* Nobody could log in to a cloud image without a user, with half a one, or with a damaged one. */
+static void
+test_no_way_in (Fixture *fixture, gconstpointer data)
+{
+  static const struct
+  {
+    const char *user, *hash, *key, *complaint;
+  } tries[] = {
+    { NULL, NULL, NULL, "lets nobody in" },      { "anna", NULL, NULL, "nobody could log in" },
+    { "anna", NULL, "", "nobody could log in" }, { "Anna B", "$6$x$y", NULL, "name" },
+    { "anna", "secret", NULL, "damaged" },       { "anna", "$6$x:0:\n", NULL, "damaged" },
+    { "anna", NULL, "not a key", "SSH key" },
+  };
+
+  load_entry (fixture, fixture->kernel_digest, "\"cloud-init\": {\"user\": \"test\"},");
+  for (guint i = 0; i < G_N_ELEMENTS (tries); i++)
+    {
+      g_autoptr (GalleryInstall) install =
+          gallery_install_new (fixture->entry, fixture->store, fixture->cache);
+      g_autoptr (GError) error = NULL;
+
+      gallery_install_set_user (install, tries[i].user, tries[i].hash, tries[i].key);
+      g_assert_null (run (install, NULL, &error));
+      app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, tries[i].complaint);
+    }
+  g_assert_cmpuint (fixture->kernel_server->n_requests, ==, 0);
+  assert_library_empty (fixture);
+}
+
+static void
+test_password (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *long_one = g_strnfill (600, 'x');
+  const char *const wrong[] = { "", "new\nline", "\xff", long_one };
+  g_autofree char *first = gallery_seed_hash_password ("grüße", NULL);
+  g_autofree char *second = gallery_seed_hash_password ("grüße", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (gallery_seed_hash_password (wrong[i], &error));
+      app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "password");
+    }
+  g_assert_true (g_str_has_prefix (first, "$6$"));
+  g_assert_cmpstr (first, !=, second);
 }
 
 int
@@ -435,6 +486,8 @@ main (int argc, char **argv)
     { "/gallery-install/disk-full", test_disk_full },
     { "/gallery-install/refused-first", test_refused_first },
     { "/gallery-install/seed", test_seed },
+    { "/gallery-install/no-way-in", test_no_way_in },
+    { "/gallery-install/password", test_password },
   };
 
   app_test_init (&argc, &argv);
