@@ -26,6 +26,9 @@ struct SpiceFront
   char *listen_path;
   GSource *refresh;
   bool has_new_display;
+  GHashTable *memfd_channels; /* set of SpiceChannelEventInfo: connections that take a memfd */
+  bool adding_memfd;          /* the one that is being added does */
+  bool memfd;                 /* the newest client does */
 };
 
 /* channel_event () comes without a pointer of ours: it is told to every front, which asks its own server. Main thread only. */
@@ -41,6 +44,7 @@ on_refresh (void *data)
   int n_clients = spice_server_get_num_clients (front->server);
   G_GNUC_END_IGNORE_DEPRECATIONS
   g_clear_pointer (&front->refresh, g_source_unref);
+  spice_screen_set_memfd (front->screen, front->memfd);
   spice_screen_set_clients (front->screen, MAX (n_clients, 0), front->has_new_display);
   front->has_new_display = false;
   if (n_clients <= 0)
@@ -60,6 +64,20 @@ schedule_refresh (SpiceFront *front)
   g_source_attach (front->refresh, NULL);
 }
 
+/* Which way the picture goes is decided by a client that has linked, and not by whoever connects: that may be anybody, or nobody. Its main
+ * channel comes first, when the client before it has been sent away. The server keeps one info for each connection. */
+static void
+follow_channel (SpiceFront *front, int event, SpiceChannelEventInfo *info)
+{
+  if (event == SPICE_CHANNEL_EVENT_CONNECTED && front->adding_memfd)
+    g_hash_table_add (front->memfd_channels, info);
+  else if (event == SPICE_CHANNEL_EVENT_DISCONNECTED)
+    g_hash_table_remove (front->memfd_channels, info);
+  else if (event == SPICE_CHANNEL_EVENT_INITIALIZED &&
+           (info->type == SPICE_CHANNEL_MAIN || info->type == SPICE_CHANNEL_DISPLAY))
+    front->memfd = g_hash_table_contains (front->memfd_channels, info);
+}
+
 static void
 on_channel_event (int event, SpiceChannelEventInfo *info)
 {
@@ -67,6 +85,7 @@ on_channel_event (int event, SpiceChannelEventInfo *info)
   for (unsigned i = 0; fronts && i < fronts->len; i++)
     {
       SpiceFront *front = g_ptr_array_index (fronts, i);
+      follow_channel (front, event, info);
       if (info->type == SPICE_CHANNEL_DISPLAY && event == SPICE_CHANNEL_EVENT_INITIALIZED)
         front->has_new_display = true;
       if (info->type == SPICE_CHANNEL_INPUTS && event == SPICE_CHANNEL_EVENT_DISCONNECTED)
@@ -157,6 +176,7 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
   g_autoptr (SpiceFront) front = g_new0 (SpiceFront, 1);
 
   front->listen_fd = -1;
+  front->memfd_channels = g_hash_table_new (NULL, NULL);
   if (options->listen_path && !start_listening (front, options->listen_path, error))
     return NULL;
   front->server = spice_server_new ();
@@ -197,6 +217,7 @@ spice_front_free (SpiceFront *front)
     spice_server_destroy (front->server);
   spice_screen_free (front->screen);
   spice_input_free (front->input);
+  g_hash_table_unref (front->memfd_channels);
   g_free (front);
 }
 
@@ -207,8 +228,11 @@ spice_front_add_client (SpiceFront *front, int fd, bool skip_auth, bool memfd, G
   int flags = fcntl (fd, F_GETFL);
   if (flags >= 0)
     fcntl (fd, F_SETFL, flags | O_NONBLOCK);
-  spice_screen_set_memfd (front->screen, memfd);
-  if (spice_server_add_client (front->server, fd, skip_auth) == 0)
+  /* Heard of by follow_channel (), before this returns. */
+  front->adding_memfd = memfd;
+  int added = spice_server_add_client (front->server, fd, skip_auth);
+  front->adding_memfd = false;
+  if (added == 0)
     return true;
   close (fd);
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the SPICE server refused the client");

@@ -198,8 +198,9 @@ test_a_stalled_client_delays_nobody (Fixture *f, const void *data)
   spice_client_wait_pixel (client, 63, 63, 0x333333);
 }
 
+/* What comes from somebody who is no client; each is the whole of a connection. */
 static void
-test_garbage_is_dropped (Fixture *f, const void *data)
+connect_garbage (Fixture *f)
 {
   static const char *const garbage[] = { "", "GET / HTTP/1.0\r\n\r\n", "REDQ\xff\xff\xff\xff",
                                          "REDQ\2\0\0\0\2\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff" };
@@ -215,9 +216,35 @@ test_garbage_is_dropped (Fixture *f, const void *data)
       while (g_main_context_iteration (NULL, FALSE))
         ;
     }
+}
+
+static void
+test_garbage_is_dropped (Fixture *f, const void *data)
+{
+  connect_garbage (f);
   g_autoptr (SpiceClient) client = spice_client_new (f->front, false);
   draw (f, everything, 0x123456);
   spice_client_wait_pixel (client, 0, 0, 0x123456);
+}
+
+static void
+test_garbage_does_not_change_how_the_picture_goes (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) client = spice_client_new (f->front, true);
+
+  draw (f, everything, 0x111111);
+  spice_client_wait_pixel (client, 0, 0, 0x111111);
+  wait_done (f, 1);
+  connect_garbage (f);
+  unsigned gl_draws = spice_client_get_gl_draws (client);
+  for (unsigned i = 0; i < 5; i++)
+    {
+      draw (f, everything, 0x222220 + i);
+      wait_done (f, 2 + i);
+      spice_client_wait_pixel (client, 0, 0, 0x222220 + i);
+    }
+  g_assert_true (spice_client_is_gl (client));
+  g_assert_cmpuint (spice_client_get_gl_draws (client), >, gl_draws);
 }
 
 static bool
@@ -405,6 +432,8 @@ main (int argc, char **argv)
        test_the_next_client_finds_the_whole_picture_whichever_way);
   ADD ("a-stalled-client-delays-nobody", NULL, test_a_stalled_client_delays_nobody);
   ADD ("garbage-is-dropped", NULL, test_garbage_is_dropped);
+  ADD ("garbage-does-not-change-how-the-picture-goes", NULL,
+       test_garbage_does_not_change_how_the_picture_goes);
   ADD ("keys-and-pointer-arrive", NULL, test_keys_and_pointer_arrive);
   ADD ("the-client-can-ask-for-a-size", NULL, test_the_client_can_ask_for_a_size);
   ADD_LISTEN ("a-socket-in-use-is-refused", test_a_socket_in_use_is_refused);
