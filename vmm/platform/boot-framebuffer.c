@@ -10,9 +10,9 @@
 
 /* Theory of operation
  *
- * A driver that knows nothing but memory never says that it drew, so a timer asks which pages became dirty. It runs from each reset
- * until the graphics card's own driver puts another surface on the port; it costs nothing after that. While nobody
- * looks, the pages are left to gather: a front that comes is shown the whole surface anyway.
+ * A driver that knows nothing but memory never says that it drew, so a timer asks which pages became dirty. It runs while the port shows
+ * our surface: until the graphics card's own driver puts another one there, and again when that driver leaves (a reset, kexec,
+ * a driver that is unbound); it costs nothing in between. While nobody looks, the pages are left to gather: a front that comes is shown the whole surface anyway.
  *
  * The memory is one surface; what is shown is a view of it in the present mode. A mode is set on a vCPU's thread and noted; the view is
  * changed on the main thread.
@@ -124,9 +124,12 @@ stop_timer (BootFramebuffer *framebuffer)
 }
 
 static void
-start_timer (BootFramebuffer *framebuffer)
+on_shown (void *opaque, ScanoutSurface *surface)
 {
-  stop_timer (framebuffer);
+  BootFramebuffer *framebuffer = opaque;
+
+  if (surface != framebuffer->surface || framebuffer->timer)
+    return;
   framebuffer->timer = g_timeout_source_new (PERIOD_MS);
   g_source_set_callback (framebuffer->timer, on_timer, framebuffer, NULL);
   g_source_attach (framebuffer->timer, NULL);
@@ -208,6 +211,7 @@ boot_framebuffer_new (const BootFramebufferConfig *config, GError **error)
                           scanout_surface_get_pixels (memory), BOOT_FRAMEBUFFER_MEMORY, true);
   framebuffer->registers = vbe_registers_new (config->pci, config->registers,
                                               BOOT_FRAMEBUFFER_MEMORY, request_mode, framebuffer);
+  scanout_port_set_shown_func (config->port, on_shown, framebuffer);
   set_mode (framebuffer, config->width, config->height);
   return framebuffer;
 }
@@ -217,6 +221,7 @@ boot_framebuffer_free (BootFramebuffer *framebuffer)
 {
   if (!framebuffer)
     return;
+  scanout_port_set_shown_func (framebuffer->config.port, NULL, NULL);
   stop_timer (framebuffer);
   forget_mode (framebuffer);
   vbe_registers_free (framebuffer->registers);
@@ -240,7 +245,6 @@ boot_framebuffer_reset (BootFramebuffer *framebuffer)
   /* Gives the pages back as well: a machine whose driver has taken over does not keep them. */
   if (madvise (pixels, size, MADV_REMOVE) != 0)
     memset (pixels, 0, size);
-  start_timer (framebuffer);
 }
 
 ScanoutSurface *

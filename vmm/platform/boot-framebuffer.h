@@ -40,7 +40,7 @@ BootFramebuffer *boot_framebuffer_new (const BootFramebufferConfig *config, GErr
 void boot_framebuffer_free (BootFramebuffer *framebuffer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BootFramebuffer, boot_framebuffer_free)
 
-/* Black again, in the first mode, and watched again. */
+/* Black again, in the first mode. */
 void boot_framebuffer_reset (BootFramebuffer *framebuffer);
 
 /* Borrowed; until the mode changes. */

@@ -9,6 +9,8 @@ struct ScanoutPort
   void *ops_opaque;
   ScanoutResizeFunc resize;
   void *resize_opaque;
+  ScanoutShownFunc shown;
+  void *shown_opaque;
 };
 
 ScanoutPort *
@@ -36,6 +38,8 @@ scanout_port_set_surface (ScanoutPort *port, ScanoutSurface *surface)
   port->surface = surface ? scanout_surface_ref (surface) : NULL;
   if (port->ops)
     port->ops->set_surface (port->ops_opaque, surface);
+  if (port->shown)
+    port->shown (port->shown_opaque, surface);
   g_clear_pointer (&old, scanout_surface_unref);
 }
 
@@ -94,6 +98,13 @@ scanout_port_set_resize_func (ScanoutPort *port, ScanoutResizeFunc func, void *o
 {
   port->resize = func;
   port->resize_opaque = opaque;
+}
+
+void
+scanout_port_set_shown_func (ScanoutPort *port, ScanoutShownFunc func, void *opaque)
+{
+  port->shown = func;
+  port->shown_opaque = opaque;
 }
 
 ScanoutSurface *

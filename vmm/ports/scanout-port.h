@@ -44,6 +44,8 @@ typedef struct ScanoutFrontOps
 } ScanoutFrontOps;
 
 typedef void (*ScanoutResizeFunc) (void *opaque, uint32_t width, uint32_t height);
+/* surface, perhaps NULL, is shown from now on. */
+typedef void (*ScanoutShownFunc) (void *opaque, ScanoutSurface *surface);
 
 ScanoutPort *scanout_port_new (void);
 void scanout_port_free (ScanoutPort *port);
@@ -59,6 +61,8 @@ void scanout_port_set_cursor (ScanoutPort *port, const ScanoutCursor *cursor);
 void scanout_port_move_cursor (ScanoutPort *port, int32_t x, int32_t y);
 /* Who hears that the user wants another size; func NULL removes it. */
 void scanout_port_set_resize_func (ScanoutPort *port, ScanoutResizeFunc func, void *opaque);
+/* Who hears what is shown, for a producer whose surface another one shows; func NULL removes it. */
+void scanout_port_set_shown_func (ScanoutPort *port, ScanoutShownFunc func, void *opaque);
 
 /* For fronts. Borrowed; NULL when there is nothing. */
 ScanoutSurface *scanout_port_get_surface (const ScanoutPort *port);

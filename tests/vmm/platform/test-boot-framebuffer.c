@@ -246,6 +246,36 @@ test_ends_with_the_takeover_and_begins_black_with_a_reset (Fixture *fixture, con
   g_assert_cmpuint (fixture->front.flushes, ==, 1);
 }
 
+static gboolean
+on_time (void *opaque)
+{
+  *(bool *) opaque = true;
+  return G_SOURCE_REMOVE;
+}
+
+/* As when the card's driver is unbound, or another kernel is started in the machine. */
+static void
+test_is_watched_again_when_the_driver_leaves (Fixture *fixture, const void *data)
+{
+  g_autoptr (ScanoutSurface) other = scanout_surface_new (64, 64, 0, NULL);
+  bool late = false;
+
+  scanout_port_attach (fixture->port, &front_ops, &fixture->front);
+  scanout_port_set_surface (fixture->port, other);
+  /* Longer than the period: it has seen the takeover. */
+  g_timeout_add (100, on_time, &late);
+  while (!late)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (fixture->front.flushes, ==, 0);
+  scanout_port_set_surface (fixture->port, boot_framebuffer_get_surface (fixture->framebuffer));
+  late = false;
+  unsigned alarm = g_timeout_add_seconds (10, on_time, &late);
+  while (fixture->front.flushes < 2 && !late)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_false (late);
+  g_source_remove (alarm);
+}
+
 static void
 add (const char *name, void (*test) (Fixture *fixture, const void *data))
 {
@@ -263,6 +293,7 @@ main (int argc, char **argv)
   add ("mode", test_the_picture_follows_the_mode);
   add ("no-mode", test_modes_that_are_not_there);
   add ("owed", test_one_flush_is_owed_at_a_time);
+  add ("leave", test_is_watched_again_when_the_driver_leaves);
   add ("takeover", test_ends_with_the_takeover_and_begins_black_with_a_reset);
   return g_test_run ();
 }
