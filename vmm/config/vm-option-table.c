@@ -172,6 +172,8 @@ set_firmware (VmConfig *config, const VmOption *option, const OptionWords *words
 {
   bool said = false;
 
+  g_clear_pointer (&config->firmware_code, g_free);
+  g_clear_pointer (&config->firmware_variables, g_free);
   for (unsigned i = 0; i < option_words_get_length (words); i++)
     {
       const OptionWord *word = option_words_get (words, i);

@@ -22,8 +22,11 @@ apply_node (VmConfig *config, const VmOption *option, JsonNode *node, const char
 
   if (words != NULL)
     return vm_option_apply (config, option, words, source, error);
-  return vm_option_refuse (error, "%s: %s: a value of the wrong type; allowed is %s", source,
-                           option->name, option->allowed);
+  g_autofree char *text = json_to_string (node, FALSE);
+  g_autoptr (OptionWords) whole = option_words_new_from_text (text, true);
+  g_autofree char *shown = option_words_to_message (whole);
+  return vm_option_refuse (error, "%s: --%s: %s is of the wrong type; allowed is %s", source,
+                           option->name, shown, option->allowed);
 }
 
 static bool

@@ -12,6 +12,15 @@ typedef struct Said
   GPtrArray *repeated; /* borrowed pairs: option, text */
 } Said;
 
+/* A value as messages show it. */
+static char *
+show (const char *text)
+{
+  g_autoptr (OptionWords) words = option_words_new_from_text (text, true);
+
+  return option_words_to_message (words);
+}
+
 /* Splits "--name=value" or "--name" "value" at *index, which it advances. */
 static const VmOption *
 take_option (int argc, char **argv, int *index, const char **value, GError **error)
@@ -20,8 +29,7 @@ take_option (int argc, char **argv, int *index, const char **value, GError **err
 
   if (!g_str_has_prefix (argument, "--") || argument[2] == '\0')
     {
-      g_autoptr (OptionWords) words = option_words_new_from_text (argument, true);
-      g_autofree char *shown = option_words_to_message (words);
+      g_autofree char *shown = show (argument);
       vm_option_refuse (error, "\"%s\" is not an option; --help lists them", shown);
       return NULL;
     }
@@ -31,15 +39,16 @@ take_option (int argc, char **argv, int *index, const char **value, GError **err
   const VmOption *option = vm_option_find (name);
   if (option == NULL)
     {
-      g_autoptr (OptionWords) words = option_words_new_from_text (name, true);
-      g_autofree char *shown = option_words_to_message (words);
+      g_autofree char *shown = show (name);
       vm_option_refuse (error, "--%s: there is no such option; --help lists them", shown);
       return NULL;
     }
   *value = equals ? equals + 1 : NULL;
   if (option->argument == NULL && *value != NULL)
     {
-      vm_option_refuse (error, "--%s: takes no value", option->name);
+      g_autofree char *shown = show (*value);
+      vm_option_refuse (error, "--%s: \"%s\" is not allowed: it takes no value", option->name,
+                        shown);
       return NULL;
     }
   if (option->argument != NULL && *value == NULL)
@@ -50,6 +59,16 @@ take_option (int argc, char **argv, int *index, const char **value, GError **err
       return NULL;
     }
   return option;
+}
+
+static bool
+refuse_again (const VmOption *option, const char *before, const char *now, GError **error)
+{
+  g_autofree char *first = show (before);
+  g_autofree char *second = show (now);
+
+  return vm_option_refuse (error, "--%s: \"%s\" is not allowed after \"%s\": only once, %s",
+                           option->name, second, first, option->allowed);
 }
 
 static bool
@@ -69,7 +88,7 @@ collect (int argc, char **argv, Said *said, GError **error)
         }
       const char **place = &said->values[option - vm_option_table];
       if (*place != NULL && option->argument != NULL)
-        return vm_option_refuse (error, "--%s: given twice", option->name);
+        return refuse_again (option, *place, value, error);
       *place = value != NULL ? value : "";
     }
   return true;

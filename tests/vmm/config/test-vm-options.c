@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <glib/gstdio.h>
 
 #include "config/vm-option-table.h"
 
@@ -183,7 +184,8 @@ static const struct
                "socket and threads a core they are" },
   { "--cpus", "--cpus: needs a value: a number from 1 to 16, and how many sockets, cores a socket "
               "and threads a core they are" },
-  { "--cpus|1|--cpus|2", "--cpus: given twice" },
+  { "--cpus|1|--cpus|2", "--cpus: \"2\" is not allowed after \"1\": only once, a number from 1 to "
+                         "16, and how many sockets, cores a socket and threads a core they are" },
   { "--memory|512", "--memory: \"512\" is not allowed: " MEMORY },
   { "--memory|63M", "--memory: \"63M\" is not allowed: " MEMORY },
   { "--memory|257G", "--memory: \"257G\" is not allowed: " MEMORY },
@@ -249,7 +251,7 @@ static const struct
                    "characters" },
   { "--name|\xff", "--name: \"\xef\xbf\xbd\" is not allowed: 1 to 64 characters, no control "
                    "characters" },
-  { "--help=x", "--help: takes no value" },
+  { "--help=x", "--help: \"x\" is not allowed: it takes no value" },
   { "--bogus|1", "--bogus: there is no such option; --help lists them" },
   { "disk.img", "\"disk.img\" is not an option; --help lists them" },
   { "--", "\"--\" is not an option; --help lists them" },
@@ -360,6 +362,32 @@ test_json_says_the_same (void)
   g_assert_true (vm_config_validate (config, &error));
 }
 
+/* The command line is applied to what the file says: as a whole, option by option. */
+static void
+test_json_is_overridden (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("alcove-options-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "m.json", NULL);
+  g_autofree char *all =
+      g_strconcat ("--config|", path, "|--firmware|uefi,code=mine,variables=vars", NULL);
+  g_autofree char *plain = g_strconcat ("--config|", path, "|--firmware|uefi", NULL);
+  g_autofree char *none = g_strconcat ("--config|", path, NULL);
+
+  g_assert_true (g_file_set_contents (
+      path, "{ \"firmware\": \"uefi,code=c,variables=v\", \"boot\": \"cdrom\" }", -1, NULL));
+  g_autoptr (VmConfig) file = parse_good (none);
+  g_assert_cmpstr (file->firmware_code, ==, "c");
+  g_autoptr (VmConfig) both = parse_good (all);
+  g_assert_cmpstr (both->firmware_code, ==, "mine");
+  g_assert_cmpstr (both->firmware_variables, ==, "vars");
+  g_assert_cmpint (both->boot, ==, VM_BOOT_CDROM);
+  g_autoptr (VmConfig) stock = parse_good (plain);
+  g_assert_null (stock->firmware_code);
+  g_assert_null (stock->firmware_variables);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
 static void
 test_json_refused (void)
 {
@@ -375,15 +403,16 @@ test_json_refused (void)
     { "{} {}", "m.json: has something after the end of its object" },
     { "{\"cpus\": 17}", "m.json: --cpus: \"17\" is not allowed: a number from 1 to 16, and how "
                         "many sockets, cores a socket and threads a core they are" },
-    { "{\"cpus\": null}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
-                          "16, and how many sockets, cores a socket and threads a core they are" },
-    { "{\"cpus\": 1.5}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
+    { "{\"cpus\": null}",
+      "m.json: --cpus: null is of the wrong type; allowed is a number from 1 to "
+      "16, and how many sockets, cores a socket and threads a core they are" },
+    { "{\"cpus\": 1.5}", "m.json: --cpus: 1.5 is of the wrong type; allowed is a number from 1 to "
                          "16, and how many sockets, cores a socket and threads a core they are" },
-    { "{\"cpus\": [1]}", "m.json: cpus: a value of the wrong type; allowed is a number from 1 to "
+    { "{\"cpus\": [1]}", "m.json: --cpus: [1] is of the wrong type; allowed is a number from 1 to "
                          "16, and how many sockets, cores a socket and threads a core they are" },
     { "{\"kernel\": {}}",
-      "m.json: kernel: a value of the wrong type; allowed is the name of a file" },
-    { "{\"disk\": [[]]}", "m.json: disk: a value of the wrong type; allowed is " DISK },
+      "m.json: --kernel: {} is of the wrong type; allowed is the name of a file" },
+    { "{\"disk\": [[]]}", "m.json: --disk: [] is of the wrong type; allowed is " DISK },
     { "{\"disk\": {}}", "m.json: --disk: \"\" is not allowed: " DISK },
     { "{\"bogus\": 1}", "m.json: \"bogus\" is not an option of a machine" },
     { "{\"config\": \"x\"}", "m.json: \"config\" is not an option of a machine" },
@@ -467,6 +496,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-options/help", test_help_names_every_option);
   g_test_add_func ("/vm-options/json", test_json_says_the_same);
   g_test_add_func ("/vm-options/json-refused", test_json_refused);
+  g_test_add_func ("/vm-options/json-is-overridden", test_json_is_overridden);
   g_test_add_func ("/vm-options/json-syntax", test_json_syntax_error_is_one_line);
   g_test_add_func ("/vm-options/config-file", test_config_file_then_options);
   g_test_add_func ("/vm-options/config-file-bad", test_config_file_that_is_none);
