@@ -179,14 +179,19 @@ class CommandLineTest(unittest.TestCase):
     def test_kvm_that_cannot_be_used(self):
         """One sentence why, and what to do; the same that --accel auto tells."""
         flags = re.search(r"^flags\s*:(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
-        hardware = flags is not None and {"vmx", "svm"} & set(flags.group(1).split())
+        flags = set(flags.group(1).split()) if flags else set()
         if not os.path.exists("/dev/kvm"):
-            reason = "there is no /dev/kvm: switch virtualisation on in the computer's firmware setup, then load the module kvm_intel or kvm_amd"
-        elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
-            reason = "/dev/kvm is not open to this user: add the user to the group kvm and log in again"
-        elif not hardware:
+            module = "kvm_intel" if "vmx" in flags else "kvm_amd"
+            reason = "there is no /dev/kvm" + (
+                f" though the processor has virtualisation: load the module {module} (sudo modprobe {module}); if it does not load, switch "
+                "virtualisation on in the computer's firmware setup" if {"vmx", "svm"} & flags else
+                ": this system is itself a virtual machine, without virtualisation: switch nested virtualisation on around it" if "hypervisor" in flags else
+                " and the processor shows no virtualisation (vmx or svm): switch it on in the computer's firmware setup (Intel VT-x, AMD-V or SVM)")
+        elif not {"vmx", "svm"} & flags:
             reason = ("the processor shows no virtualisation (vmx or svm), so /dev/kvm is itself an emulation: run on hardware, or switch "
                       "nested virtualisation on around this system")
+        elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            reason = "/dev/kvm is not open to this user: add the user to the group kvm and log in again"
         else:
             self.skipTest("KVM can be used here")
         self.refused(1, f"--accel: KVM cannot be used: {reason}; or say --accel auto to run emulated", "--accel", "kvm", "--kernel", KERNEL)
