@@ -2,7 +2,7 @@
 BUILD ?= build
 MESON_FLAGS ?=
 
-.PHONY: all packages check demo bench
+.PHONY: all packages check demo bench fuzz
 
 all: packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -30,3 +30,7 @@ endif
 # Each figure as a ratio taken in one run: frame paths, then boots against QEMU on KVM (in the appliance where the host has none).
 bench: all
 	@python3 tests/bench/bench.py $(BUILD)
+
+# Fresh inputs for every parser of what is not trusted (tests/fuzz/README.md): make fuzz [SECONDS=60] [TARGETS="virtqueue ahci"].
+fuzz: packages
+	@python3 tests/fuzz/run-all.py $(if $(SECONDS),--seconds $(SECONDS)) $(TARGETS)

@@ -70,22 +70,12 @@ replay_folder (GDir *dir, const char *folder)
   return done;
 }
 
-/* A hostile input is complained about at length; here only a crash is news. */
-static GLogWriterOutput
-swallow (GLogLevelFlags level, const GLogField *fields, gsize n_fields, void *opaque)
-{
-  if ((level & (G_LOG_FLAG_FATAL | G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)) == 0)
-    return G_LOG_WRITER_HANDLED;
-  return g_log_writer_default (level, fields, n_fields, opaque);
-}
-
 int
 main (int argc, char **argv)
 {
   unsigned done = 0;
 
-  g_log_set_writer_func (swallow, NULL, NULL);
-  g_log_set_always_fatal (G_LOG_LEVEL_CRITICAL);
+  LLVMFuzzerInitialize (&argc, &argv);
   run (NULL, 0);
   for (int i = 1; i < argc; i++)
     {
