@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/fd-source.h"
 #include "base/loop-thread.h"
 #include "net/net-frame.h"
 
@@ -64,10 +65,9 @@ end (NetStream *stream, const char *reason)
 static GSource *
 watch (NetStream *stream, GIOCondition condition, GUnixFDSourceFunc func)
 {
-  GSource *source = g_unix_fd_source_new (stream->fd, condition);
+  GSource *source = fd_source_new (stream->fd, condition, "network stream");
 
   g_source_set_callback (source, G_SOURCE_FUNC (func), stream, NULL);
-  g_source_set_name (source, "network stream");
   g_source_attach (source, stream->context);
   return source;
 }

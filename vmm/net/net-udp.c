@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-#include <glib-unix.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/fd-source.h"
 #include "net/net-backend.h"
 
 #define PEERS       256
@@ -176,9 +176,8 @@ net_udp_new (const NetForward *forward, const NetUdpWire *wire, GMainContext *co
   udp->forward = *forward;
   udp->wire = *wire;
   udp->fd = fd;
-  udp->source = g_unix_fd_source_new (fd, G_IO_IN);
+  udp->source = fd_source_new (fd, G_IO_IN, "UDP forward");
   g_source_set_callback (udp->source, G_SOURCE_FUNC (on_datagrams), udp, NULL);
-  g_source_set_name (udp->source, "UDP forward");
   g_source_attach (udp->source, context);
   return udp;
 }

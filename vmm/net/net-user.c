@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <slirp/libslirp.h>
 #include <sys/socket.h>
 
@@ -617,6 +616,8 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
   user->source = g_source_new (&source_funcs, sizeof (SlirpSource));
   ((SlirpSource *) user->source)->user = user;
   g_source_set_name (user->source, "user network");
+  g_source_set_can_recurse (user->source,
+                            TRUE); /* as fd-source.h says; the callbacks do not run the context */
   g_source_attach (user->source, user->context);
   g_debug ("user network, libslirp %s%s", slirp_version_string (),
            restricted ? ", restricted" : "");

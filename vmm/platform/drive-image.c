@@ -2,8 +2,9 @@
 
 #include "platform/drive-image.h"
 
-#include <glib-unix.h>
+#include <glib.h>
 
+#include "base/fd-source.h"
 #include "base/iov.h"
 
 struct DriveImage
@@ -44,9 +45,8 @@ drive_image_new (const BlockImage *image, const AtaHome *home)
       Reaper *reaper = g_new (Reaper, 1);
 
       *reaper = (Reaper){ .raw = self->raw, .lock = home->lock };
-      self->completions = g_unix_fd_source_new (fd, G_IO_IN);
+      self->completions = fd_source_new (fd, G_IO_IN, "drive completions");
       g_source_set_callback (self->completions, G_SOURCE_FUNC (on_completions), reaper, g_free);
-      g_source_set_name (self->completions, "drive completions");
       g_source_attach (self->completions, home->context);
     }
   return self;

@@ -19,9 +19,9 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <glib-unix.h>
 #include <pixman.h>
 
+#include "base/fd-source.h"
 #include "spice/spice-queue.h"
 
 #define MEMSLOT_GROUP   0
@@ -544,7 +544,7 @@ spice_screen_new (SpiceServer *server, ScanoutPort *port, const char *address)
   screen->wakeup = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (screen->wakeup < 0)
     g_error ("eventfd: %s", g_strerror (errno));
-  screen->wakeup_source = g_unix_fd_source_new (screen->wakeup, G_IO_IN);
+  screen->wakeup_source = fd_source_new (screen->wakeup, G_IO_IN, "SPICE worker");
   g_source_set_callback (screen->wakeup_source, G_SOURCE_FUNC (on_wakeup), screen, NULL);
   g_source_attach (screen->wakeup_source, NULL);
 

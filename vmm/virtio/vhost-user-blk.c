@@ -11,6 +11,7 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 
+#include "base/fd-source.h"
 #include "virtio/vhost-user.h"
 #include "virtio/virtio-device-private.h"
 
@@ -426,9 +427,8 @@ make_calls (VhostUserBlk *blk, GError **error)
       *call = (Call){ .blk = blk, .index = i, .eventfd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK) };
       if (call->eventfd < 0)
         return fail (error, "no more file descriptors; raise the limit (ulimit -n)");
-      call->source = g_unix_fd_source_new (call->eventfd, G_IO_IN);
+      call->source = fd_source_new (call->eventfd, G_IO_IN, "vhost-user call");
       g_source_set_callback (call->source, G_SOURCE_FUNC (on_called), call, NULL);
-      g_source_set_name (call->source, "vhost-user call");
       g_source_attach (call->source, blk->context);
     }
   return true;

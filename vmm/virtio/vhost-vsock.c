@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -16,6 +15,7 @@
 #include <linux/virtio_ring.h>
 #include <linux/virtio_vsock.h>
 
+#include "base/fd-source.h"
 #include "virtio/virtio-device-private.h"
 
 /* Theory of operation
@@ -250,7 +250,7 @@ make_calls (VhostVsock *vsock, GError **error)
       call->eventfd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
       if (call->eventfd < 0)
         return fail (error, "eventfd");
-      call->source = g_unix_fd_source_new (call->eventfd, G_IO_IN);
+      call->source = fd_source_new (call->eventfd, G_IO_IN, "vhost-vsock call");
       g_source_set_callback (call->source, G_SOURCE_FUNC (on_called), call, NULL);
       g_source_attach (call->source, NULL);
     }

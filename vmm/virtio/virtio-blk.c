@@ -4,10 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <glib-unix.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 
+#include "base/fd-source.h"
 #include "base/iov.h"
 #include "base/loop-thread.h"
 #include "block/block-raw.h"
@@ -462,9 +462,8 @@ watch_completions (VirtioBlk *blk)
 
   if (fd < 0)
     return;
-  blk->completions = g_unix_fd_source_new (fd, G_IO_IN);
+  blk->completions = fd_source_new (fd, G_IO_IN, "virtio-blk completions");
   g_source_set_callback (blk->completions, G_SOURCE_FUNC (on_completions), blk, NULL);
-  g_source_set_name (blk->completions, "virtio-blk completions");
   g_source_attach (blk->completions, blk->context);
 }
 

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/eventfd.h>
-#include <glib-unix.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include "base/fd-source.h"
 #include "base/guest-log.h"
 
 /* Theory of operation
@@ -94,9 +94,8 @@ init_queue (VirtioDevice *device, unsigned index)
   queue->eventfd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (queue->eventfd < 0 || device->type->external)
     return; /* the transport reports that there is none */
-  queue->source = g_unix_fd_source_new (queue->eventfd, G_IO_IN);
+  queue->source = fd_source_new (queue->eventfd, G_IO_IN, device->type->name);
   g_source_set_callback (queue->source, G_SOURCE_FUNC (on_notified), queue, NULL);
-  g_source_set_name (queue->source, device->type->name);
   g_source_attach (queue->source, device->context);
 }
 

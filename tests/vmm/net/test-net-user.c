@@ -309,6 +309,48 @@ test_tcp_forward (Fixture *f, gconstpointer data)
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
 }
 
+static gint n_awake;
+
+static gint
+count_awake (GPollFD *fds, guint n, gint timeout)
+{
+  const gint n_ready = g_poll (fds, n, 0);
+
+  n_awake += n_ready > 0;
+  return n_ready;
+}
+
+/* A connection on which nothing happens keeps nobody awake. */
+static void
+test_idle_connection (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  NetForward forward = { VM_FORWARD_TCP, LOOPBACK, find_port (SOCK_STREAM), 0, 22 };
+  const struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons (forward.host_port),
+                                       .sin_addr.s_addr = GUINT32_TO_BE (LOOPBACK) };
+  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  size_t size;
+
+  say_hello (f);
+  g_assert_true (net_user_add_forward (f->user, &forward, &error));
+  g_assert_cmpint (connect (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
+  const uint8_t *tcp = wait_packet (f, NET_PROTOCOL_TCP, 22, &size, PATIENCE);
+  g_assert_nonnull (tcp);
+  send_tcp (f, net_get_u32 (tcp - 8), 22, net_get_u16 (tcp), 1, net_get_u32 (tcp + 4) + 1,
+            TCP_SYN | TCP_ACK);
+  g_assert_nonnull (wait_packet (f, NET_PROTOCOL_TCP, 22, &size, PATIENCE));
+  for (unsigned i = 0; i < 10; i++) /* what the handshake left to do */
+    g_main_context_iteration (NULL, FALSE);
+  g_main_context_set_poll_func (NULL, count_awake);
+  n_awake = 0;
+  for (unsigned i = 0; i < 100; i++)
+    g_main_context_iteration (NULL, FALSE);
+  g_main_context_set_poll_func (NULL, NULL);
+  g_assert_cmpint (n_awake, <, 5);
+  close (fd);
+}
+
 static void
 test_port_in_use (Fixture *f, gconstpointer data)
 {
@@ -454,6 +496,7 @@ main (int argc, char **argv)
   ADD ("dhcp", test_dhcp, NULL);
   ADD ("udp-forward", test_udp_forward, NULL);
   ADD ("tcp-forward", test_tcp_forward, NULL);
+  ADD ("idle-connection", test_idle_connection, NULL);
   ADD ("port-in-use", test_port_in_use, NULL);
   ADD ("too-many", test_too_many, NULL);
   ADD ("loopback-closed", test_loopback_closed, NULL);
