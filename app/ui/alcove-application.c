@@ -182,12 +182,14 @@ on_job_done (InstallJobs *jobs, InstallJob *job, AlcoveApplication *self)
   for (GList *l = gtk_application_get_windows (GTK_APPLICATION (self)); l != NULL; l = l->next)
     if (ALCOVE_IS_WINDOW (l->data) && alcove_window_take_job (l->data, job))
       return;
+  /* “Create and Start”: also for who went elsewhere meanwhile. */
+  machine_actions_run_command (machine, "start", "", GTK_WIDGET (get_any_window (self)));
   if (get_any_window (self) != NULL)
     {
       alcove_window_tell_ready (get_any_window (self), machine);
       return;
     }
-  title = g_strdup_printf (_ ("“%s” Is Ready"), alcove_machine_get_name (machine));
+  title = g_strdup_printf (_ ("“%s” Is Ready and Starts"), alcove_machine_get_name (machine));
   notification = g_notification_new (title);
   g_notification_set_default_action_and_target (notification, "app.open-machine", "s",
                                                 alcove_machine_get_id (machine));

@@ -209,7 +209,8 @@ new_machine_toast (const char *format_text, const char *button)
 void
 alcove_window_tell_ready (AlcoveWindow *self, AlcoveMachine *machine)
 {
-  g_autofree char *text = g_strdup_printf (_ ("“%s” is ready"), alcove_machine_get_name (machine));
+  g_autofree char *text =
+      g_strdup_printf (_ ("“%s” is ready and starts"), alcove_machine_get_name (machine));
   AdwToast *toast = new_machine_toast (text, _ ("_Show"));
 
   adw_toast_set_action_name (toast, "app.open-machine");

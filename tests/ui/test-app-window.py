@@ -6,7 +6,6 @@ where it is (`alcove show` without a machine says it); machines are the real mon
 """
 
 import configparser
-import functools
 import hashlib
 import http.server
 import json
@@ -24,6 +23,7 @@ import unittest
 ALCOVE, VMM = map(os.path.abspath, sys.argv[1:3])
 GALLERY = pathlib.Path(__file__).resolve().parents[2] / "data/gallery"
 KERNEL = pathlib.Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
+PIECE = 256 * 1024
 PATIENCE = int(os.environ.get("UI_PATIENCE", 120))  # seconds that a slow computer may take for any one step
 
 
@@ -45,7 +45,32 @@ def disc(path, label):
     path.write_bytes(image)
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
+class Vendor(http.server.BaseHTTPRequestHandler):
+    """A server of the kernel that can go on in the middle, and be slow."""
+    protocol_version = "HTTP/1.1"
+    pause = 0.0  # seconds after each piece
+    ranges = []  # asked for
+
+    def do_GET(self):
+        data, start = KERNEL.read_bytes(), 0
+        asked = self.headers.get("Range")
+        if asked:
+            self.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("ETag", '"kernel"')
+        self.send_header("Accept-Ranges", "bytes")
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        try:
+            for position in range(start, len(data), PIECE):
+                self.wfile.write(data[position:position + PIECE])
+                time.sleep(Vendor.pause)
+        except OSError:
+            self.close_connection = True
+
     def log_message(self, *_):
         pass
 
@@ -68,7 +93,7 @@ def shipped_cloud_entries():
 class AppTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=KERNEL.parent))
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
         cls.url = f"http://127.0.0.1:{cls.server.server_port}/linux"
         cls.digest = hashlib.sha256(KERNEL.read_bytes()).hexdigest()
@@ -88,6 +113,8 @@ class AppTest(unittest.TestCase):
                                 ALCOVE_CACHE_DIR=str(self.folder / "cache"), ALCOVE_RUNTIME_DIR=str(self.folder / "run"),
                                 ALCOVE_GALLERY_DIR=str(gallery), XDG_CONFIG_HOME=str(self.folder / "config"))
         self.app = None
+        Vendor.pause = 0.0
+        Vendor.ranges.clear()
 
     def tearDown(self):
         self.kill_app()
@@ -239,6 +266,36 @@ class AppTest(unittest.TestCase):
         self.wait_dialog(before)
         self.press("alt+f")
         self.wait_for("the machine is off", lambda: self.machine()["state"] == "stopped")
+
+    def test_a_machine_starts_though_its_page_was_left(self):
+        Vendor.pause = 0.1
+        self.open_app("--gallery")
+        self.press("Return")
+        self.wait_place("install")
+        self.press("Return", "Escape", "alt+1")
+        self.wait_place("library/grid")
+        self.assertEqual(self.machines(), [])
+        Vendor.pause = 0.0
+        self.wait_for("the machine is started", lambda: any(machine["state"] != "stopped" for machine in self.machines()))
+        self.assertEqual(self.place(), "library/grid")
+
+    def test_an_install_goes_on_after_the_app_was_killed(self):
+        Vendor.pause = 0.3
+        self.open_app("--gallery")
+        self.press("Return")
+        self.wait_place("install")
+        self.press("Return")
+        parts = self.folder / "cache"
+        self.wait_for("a part is there", lambda: sum(path.stat().st_size for path in parts.rglob("*.part")) > PIECE)
+        self.kill_app()
+        self.assertEqual(self.machines(), [])
+        self.assertEqual(Vendor.ranges, [])
+        Vendor.pause = 0.0
+        self.assertEqual(self.open_app(), "library/grid")
+        self.wait_for("the machine is made", self.machines)
+        self.assertEqual(len(Vendor.ranges), 1)
+        self.assertNotEqual(Vendor.ranges[0], "bytes=0-")
+        self.wait_for("the machine is started", lambda: self.machine()["state"] != "stopped")
 
     def test_a_machine_from_a_disc_image_whose_disc_is_changed(self):
         first, second = self.folder / "My_Installer-1.iso", self.folder / "second.iso"

@@ -67,7 +67,12 @@ request_fail (Request *request, const GError *error)
 #pragma GCC diagnostic pop
   if (window == NULL)
     {
+      g_autoptr (GNotification) notification = g_notification_new (heading);
+
       g_warning ("%s: %s", heading, error->message);
+      g_notification_set_body (notification, error->message);
+      g_application_send_notification (G_APPLICATION (alcove_application_get ()), NULL,
+                                       notification);
       return;
     }
   dialog = adw_message_dialog_new (window, heading, error->message);
@@ -87,7 +92,6 @@ request_fail (Request *request, const GError *error)
       request_fail (request, error);                                                               \
   }
 
-DEFINE_FINISHED (start)
 DEFINE_FINISHED (shut_down)
 DEFINE_FINISHED (force_off)
 DEFINE_FINISHED (pause)
@@ -113,8 +117,21 @@ do_open_window (AlcoveMachine *machine, GtkWidget *widget)
 }
 
 static void
+on_start_finished (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (Request) request = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!alcove_machine_start_finish (ALCOVE_MACHINE (source), result, &error))
+    request_fail (request, error);
+  g_application_release (G_APPLICATION (alcove_application_get ()));
+}
+
+/* The program stays until it is known whether the machine runs, though the last window may be closed. */
+static void
 do_start (AlcoveMachine *machine, GtkWidget *widget)
 {
+  g_application_hold (G_APPLICATION (alcove_application_get ()));
   alcove_machine_start_async (machine, NULL, on_start_finished,
                               request_new (machine, widget, _ ("“%s” Could Not Be Started")));
 }
