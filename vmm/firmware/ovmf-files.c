@@ -27,6 +27,15 @@ static const struct
 
 /* --- what is in them --- */
 
+/* Theory of operation
+ *
+ * A file of variables is a firmware volume with a store in it, and behind that the working space of the fault-tolerant writer (edk2,
+ * MdeModulePkg). The firmware takes the list of variables to end where it does not go on as it should, and loses what is behind
+ * without a word; so the list is walked here, and the rest of the store has to be erased flash. What a machine that was killed
+ * leaves behind is no damage: a variable whose header or contents are not complete yet, which the firmware skips, and a store that
+ * was being written anew, which the fault-tolerant writer completes.
+ */
+
 /* A firmware volume's header (UEFI Platform Initialization 1.7, volume 3, 3.2.1). */
 enum
 {
@@ -43,10 +52,38 @@ enum
   STORE_HEALTHY = 0xfe,
 };
 
+/* AUTHENTICATED_VARIABLE_HEADER; name, then contents follow, and the next header at a multiple of 4. */
+enum
+{
+  VARIABLE_ID = 0x55aa,
+  VARIABLE_STATE = 2,
+  VARIABLE_ATTRIBUTES = 4,
+  VARIABLE_NAME_SIZE = 36,
+  VARIABLE_DATA_SIZE = 40,
+  VARIABLE_HEADER = 60,
+  ERASED_BYTE = 0xff,
+};
+
+/* The fault-tolerant writer's working block: its header, then records of writes; a bit of a record's first byte that is 0 is said. */
+enum
+{
+  FLASH_BLOCK = 4096,
+  FTW_HEADER = 32,
+  FTW_ALLOCATED = 1 << 0,
+  FTW_COMPLETE = 1 << 2,
+  FTW_N_WRITES = 24,
+  FTW_PRIVATE_SIZE = 32,
+  FTW_WRITE_HEADER = 40,
+  FTW_WRITE_RECORD = 40,
+};
+
 static const uint8_t nv_data_guid[16] = { 0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c,
                                           0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50 };
 static const uint8_t authenticated_guid[16] = { 0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43,
                                                 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92 };
+
+static const uint8_t working_block_guid[16] = { 0x2b, 0x29, 0x58, 0x9e, 0x68, 0x7c, 0x7d, 0x49,
+                                                0xa0, 0xce, 0x65, 0x00, 0xfd, 0x9f, 0x1b, 0x95 };
 
 static uint64_t
 get (const uint8_t *bytes, unsigned size)
@@ -81,20 +118,104 @@ damaged (GError **error, const char *what)
   return false;
 }
 
-bool
-ovmf_files_check_variables (const uint8_t *bytes, size_t size, GError **error)
+/* A size that is not written yet. */
+static uint32_t
+get_size_of (const uint8_t *variable, unsigned offset)
+{
+  static const unsigned parts[] = { VARIABLE_ATTRIBUTES, VARIABLE_NAME_SIZE, VARIABLE_DATA_SIZE };
+
+  if (variable[VARIABLE_STATE] == ERASED_BYTE)
+    return 0;
+  for (unsigned i = 0; i < G_N_ELEMENTS (parts); i++)
+    if (get (variable + parts[i], 4) == UINT32_MAX)
+      return 0;
+  return (uint32_t) get (variable + offset, 4);
+}
+
+/* store: as large as its header says. */
+static bool
+walk_variables (const uint8_t *store, size_t size)
+{
+  uint64_t at = STORE_HEADER;
+
+  while (at + VARIABLE_HEADER <= size && get (store + at, 2) == VARIABLE_ID)
+    {
+      const uint32_t name = get_size_of (store + at, VARIABLE_NAME_SIZE);
+
+      if (name % 2 != 0)
+        return false;
+      at += (uint64_t) VARIABLE_HEADER + name + get_size_of (store + at, VARIABLE_DATA_SIZE);
+      if (at > size)
+        return false;
+      at = (at + 3) / 4 * 4;
+    }
+  /* The first byte of a header that was never completed. */
+  if (at < size && store[at] == (VARIABLE_ID & 0xff))
+    at++;
+  for (; at < size; at++)
+    if (store[at] != ERASED_BYTE)
+      return false;
+  return true;
+}
+
+/* Was the store being written anew? block: at its signature, size bytes to the end of the file. */
+static bool
+has_unfinished_write (const uint8_t *block, size_t size)
+{
+  uint64_t at = FTW_HEADER;
+
+  size = MIN (size, FLASH_BLOCK);
+  while (at + FTW_WRITE_HEADER <= size && (block[at] & FTW_ALLOCATED) == 0)
+    {
+      const uint64_t n = get (block + at + FTW_N_WRITES, 8);
+      const uint64_t private = get (block + at + FTW_PRIVATE_SIZE, 8);
+
+      if ((block[at] & FTW_COMPLETE) != 0)
+        return true;
+      if (n > FLASH_BLOCK || private > FLASH_BLOCK)
+        return false;
+      at += FTW_WRITE_HEADER + n * (FTW_WRITE_RECORD + private);
+    }
+  return false;
+}
+
+static bool
+will_be_completed (const uint8_t *bytes, size_t size)
+{
+  for (size_t at = FLASH_BLOCK; at + FTW_HEADER <= size; at += FLASH_BLOCK)
+    if (memcmp (bytes + at, working_block_guid, sizeof working_block_guid) == 0)
+      return has_unfinished_write (bytes + at, size - at);
+  return false;
+}
+
+static bool
+check_variables (const uint8_t *bytes, size_t size, GError **error)
 {
   const size_t header = check_volume (bytes, size);
 
   if (header == 0 || memcmp (bytes + VOLUME_GUID, nv_data_guid, sizeof nv_data_guid) != 0)
     return damaged (error, "it does not begin with the header of firmware variables");
   const uint8_t *store = bytes + header;
-  if (size - header < STORE_HEADER ||
+  const size_t store_size = size - header < STORE_HEADER ? 0 : (size_t) get (store + STORE_SIZE, 4);
+  /* It fills whole blocks of flash. */
+  if (store_size < STORE_HEADER || store_size > size - header ||
+      (header + store_size) % FLASH_BLOCK != 0 ||
       memcmp (store, authenticated_guid, sizeof authenticated_guid) != 0 ||
-      get (store + STORE_SIZE, 4) > size - header || store[STORE_FORMAT] != STORE_FORMATTED ||
-      store[STORE_STATE] != STORE_HEALTHY)
+      store[STORE_FORMAT] != STORE_FORMATTED || store[STORE_STATE] != STORE_HEALTHY)
     return damaged (error, "the store of its variables is damaged");
-  return true;
+  return walk_variables (store, store_size) ||
+         damaged (error, "its variables are damaged: some of them would be lost");
+}
+
+bool
+ovmf_files_check_variables (const uint8_t *bytes, size_t size, GError **error)
+{
+  g_autoptr (GError) problem = NULL;
+
+  if (check_variables (bytes, size, &problem) || will_be_completed (bytes, size))
+    return true;
+  g_propagate_error (error, g_steal_pointer (&problem));
+  return false;
 }
 
 /* The first volume's header, and at the end the reset vector: 16 bytes whose code jumps. */
