@@ -15,6 +15,38 @@ find_free (const KvmVm *vm)
   return -1;
 }
 
+/* What KVM answers itself and what it keeps there. Not every KVM refuses memory over these, and a guest that puts some
+ * there would lose its interrupts. */
+static const struct
+{
+  uint64_t gpa;
+  uint64_t size;
+} taken[] = {
+  { 0xfec00000, 0x1000 }, /* I/O APIC */
+  { 0xfee00000, 0x1000 }, /* local APICs */
+  { KVM_VM_IDENTITY_MAP, KVM_VM_RESERVED },
+};
+
+static bool
+overlap (uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+  return a < b + b_size && b < a + a_size;
+}
+
+/* slot_lock held. */
+static bool
+is_free (const KvmVm *vm, uint64_t gpa, uint64_t size)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (taken); i++)
+    if (overlap (gpa, size, taken[i].gpa, taken[i].size))
+      return false;
+  for (unsigned i = 0; i < KVM_MAX_SLOTS; i++)
+    if (vm->slots[i].memory_size > 0 &&
+        overlap (gpa, size, vm->slots[i].guest_phys_addr, vm->slots[i].memory_size))
+      return false;
+  return true;
+}
+
 static int
 map (void *opaque, uint64_t gpa, void *host, uint64_t size, bool readonly, bool log_dirty,
      GError **error)
@@ -30,9 +62,9 @@ map (void *opaque, uint64_t gpa, void *host, uint64_t size, bool readonly, bool 
     .memory_size = size,
     .userspace_addr = (uintptr_t) host,
   };
-  if (slot < 0)
-    errno = ENOSPC;
-  if (slot < 0 || ioctl (vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+  errno = slot < 0 ? ENOSPC : EEXIST;
+  if (slot < 0 || !is_free (vm, gpa, size) ||
+      ioctl (vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
     {
       kvm_fail (error, "KVM_SET_USER_MEMORY_REGION");
       slot = -1;

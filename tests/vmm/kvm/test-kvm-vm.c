@@ -291,12 +291,21 @@ test_init_storm (void)
   static const uint8_t storm[] = {
     0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x0c, 0x00, /* movl $0xc4500, 0xfee00300 */
     0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x01, 0x46, 0x0c, 0x00, /* movl $0xc4601, 0xfee00300 */
-    0xeb, 0xea,
+    0xff, 0x05, 0x00, 0x20, 0x00, 0x00,                         /* incl 0x2000 */
+    0xeb, 0xe4,
   };
+  const uint32_t none = 0;
+  uint32_t rounds = 0;
   Fixture f;
 
   if (!fixture_init (&f, 2))
     return;
+  guest_memory_write (f.memory, 0x2000, &none, sizeof none);
+  load (&f, storm, sizeof storm);
+  kvm_vm_resume (f.vm);
+  while (rounds < 100)
+    guest_memory_read (f.memory, 0x2000, &rounds, sizeof rounds);
+  kvm_vm_pause (f.vm);
   assert_still_ours (&f, storm, sizeof storm);
   fixture_clear (&f);
 }
@@ -313,6 +322,7 @@ test_code_in_registers (void)
   load (&f, jump, sizeof jump);
   run (&f);
   g_assert_true (f.stopped);
+  g_assert_cmpint (f.why, ==, KVM_STOP_INTERNAL_ERROR);
   load (&f, access_code, sizeof access_code);
   run (&f);
   g_assert_true (f.done);
@@ -415,6 +425,73 @@ test_slot (void)
   fixture_clear (&f);
 }
 
+/* A device's memory over what cannot be covered: RAM, the interrupt controllers, KVM's own pages, another device's. */
+static void
+test_slot_over_ram (void)
+{
+  static const uint64_t taken[] = {
+    0,          0x100000,   2 * MIB - 0x1000, 0xfec00000, 0xfee00000, KVM_VM_IDENTITY_MAP,
+    KVM_VM_TSS, 0xfff00000,
+  };
+  g_autoptr (GuestMemory) backing = NULL;
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  if (!fixture_init (&f, 1))
+    return;
+  backing = guest_memory_new (0x10000, 0x10000, 0x10000, NULL);
+  void *host = guest_memory_map (backing, 0, 0x10000);
+  MemorySlots slots = kvm_vm_get_memory_slots (f.vm);
+  /* As firmware in flash. */
+  int flash = slots.ops->map (slots.opaque, 0xfff00000, host, 0x1000, true, false, &error);
+  g_assert_no_error (error);
+  for (unsigned i = 0; i < G_N_ELEMENTS (taken); i++)
+    {
+      g_assert_cmpint (slots.ops->map (slots.opaque, taken[i], host, 0x1000, false, false, &error),
+                       ==, -1);
+      g_assert_nonnull (error);
+      g_clear_error (&error);
+      /* From before it into it. */
+      if (taken[i] >= 0xfec00000)
+        g_assert_cmpint (
+            slots.ops->map (slots.opaque, taken[i] - 0xf000, host, 0x10000, false, true, NULL), ==,
+            -1);
+    }
+  /* Beside them is room. */
+  int slot = slots.ops->map (slots.opaque, 2 * MIB, host, 0x10000, false, false, &error);
+  g_assert_no_error (error);
+  slots.ops->unmap (slots.opaque, slot);
+  slots.ops->unmap (slots.opaque, flash);
+  load (&f, access_code, sizeof access_code);
+  run (&f);
+  g_assert_true (f.done);
+  fixture_clear (&f);
+}
+
+/* Registers over RAM: the RAM is what the guest reaches, so that nothing of it is lost. */
+static void
+test_registers_over_ram (void)
+{
+  static const uint8_t store[] = {
+    0xb8, 0x78, 0x56, 0x34, 0x12, /* mov $0x12345678, %eax */
+    0xa3, 0x00, 0x20, 0x00, 0x00, /* mov %eax, 0x2000 */
+    0xe6, 0x80, 0xeb, 0xfe,
+  };
+  uint32_t word = 0;
+  Fixture f;
+
+  if (!fixture_init (&f, 1))
+    return;
+  address_space_add (f.mmio, "over-ram", 0x2000, 0x1000, &mmio_ops, &f);
+  f.mmio_written = 99;
+  load (&f, store, sizeof store);
+  run (&f);
+  g_assert_cmpuint (f.mmio_written, ==, 99);
+  g_assert_true (guest_memory_read (f.memory, 0x2000, &word, sizeof word));
+  g_assert_cmphex (word, ==, 0x12345678);
+  fixture_clear (&f);
+}
+
 static uint64_t
 get_clock (Fixture *f)
 {
@@ -481,6 +558,8 @@ main (int argc, char **argv)
   g_test_add_func ("/kvm-vm/doorbell", test_doorbell);
   g_test_add_func ("/kvm-vm/msi-route", test_msi_route);
   g_test_add_func ("/kvm-vm/slot", test_slot);
+  g_test_add_func ("/kvm-vm/hostile-16-slot-over-ram", test_slot_over_ram);
+  g_test_add_func ("/kvm-vm/hostile-16-registers-over-ram", test_registers_over_ram);
   g_test_add_func ("/kvm-vm/clock-catches-up", test_clock_catches_up);
   g_test_add_func ("/kvm-vm/no-invariant-tsc", test_tsc_is_not_said_to_be_invariant);
   return g_test_run ();
