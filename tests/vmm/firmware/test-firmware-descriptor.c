@@ -85,7 +85,7 @@ main (int argc, char **argv)
   g_assert_true (g_file_set_contents (other, "b", -1, NULL));
   g_assert_cmpint (symlink (code, by_link), ==, 0);
   g_test_add_func ("/firmware-descriptor/feature", test_feature);
-  g_test_add_func ("/firmware-descriptor/none", test_no_descriptor);
+  g_test_add_func ("/firmware-descriptor/hostile-19-no-descriptor", test_no_descriptor);
   int status = g_test_run ();
   g_autofree char *json = g_build_filename (folder, "50-test.json", NULL);
   for (const char *const *file = (const char *const[]){ code, by_link, other, json, folder, NULL };

@@ -209,9 +209,9 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/kernel-image/bzimage", test_bzimage);
   g_test_add_func ("/kernel-image/vmlinux", test_vmlinux);
-  g_test_add_func ("/kernel-image/too-little-memory", test_too_little_memory);
-  g_test_add_func ("/kernel-image/foreign", test_foreign);
-  g_test_add_func ("/kernel-image/bad-bzimage", test_bad_bzimage);
-  g_test_add_func ("/kernel-image/bad-vmlinux", test_bad_vmlinux);
+  g_test_add_func ("/kernel-image/hostile-19-too-little-memory", test_too_little_memory);
+  g_test_add_func ("/kernel-image/hostile-19-foreign", test_foreign);
+  g_test_add_func ("/kernel-image/hostile-19-bad-bzimage", test_bad_bzimage);
+  g_test_add_func ("/kernel-image/hostile-19-bad-vmlinux", test_bad_vmlinux);
   return g_test_run ();
 }

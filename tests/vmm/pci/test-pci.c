@@ -182,6 +182,39 @@ test_ecam (Fixture *f, gconstpointer data)
   g_assert_cmphex (address_space_read (f->fake->mmio, function, 4), ==, UINT32_MAX);
 }
 
+/* Hostile-guest list, 16: ECAM by any width and alignment, over the edges of registers, functions and the region. */
+static void
+test_ecam_widths (Fixture *f, gconstpointer data)
+{
+  const uint64_t function = ECAM + DEVFN * 4096;
+  AddressSpace *mmio = f->fake->mmio;
+  uint8_t bytes[PCI_CONFIG_SIZE + 16];
+
+  for (unsigned i = 0; i < sizeof bytes; i++)
+    bytes[i] = address_space_read (mmio, function + i, 1);
+  for (unsigned size = 1; size <= 8; size *= 2)
+    for (unsigned at = 0; at + size <= sizeof bytes; at++)
+      {
+        const uint64_t value = address_space_read (mmio, function + at, size);
+
+        for (unsigned i = 0; i < size; i++)
+          g_assert_cmphex (value >> (8 * i) & 0xff, ==, bytes[at + i]);
+      }
+  /* A write of part of a register changes that part; one beyond config space, nothing. */
+  set (f, BAR (2), 4, 0xc0dd1000);
+  address_space_write (mmio, function + BAR (2) + 1, 1, 0x50);
+  g_assert_cmphex (get (f, BAR (2), 4), ==, 0xc0dd5000);
+  address_space_write (mmio, function + BAR (2) + 1, 2, 0xee20);
+  g_assert_cmphex (get (f, BAR (2), 4), ==, 0xc0ee2000);
+  address_space_write (mmio, function + BAR (1) + 2, 8, UINT64_C (0x333344445555));
+  g_assert_cmphex (get (f, BAR (2), 4), ==, 0x33334000);
+  for (unsigned at = PCI_CONFIG_SIZE - 7; at < 4096; at += 5)
+    address_space_write (mmio, function + at, 8, UINT64_MAX);
+  address_space_write (mmio, ECAM + PCI_ECAM_SIZE - 1, 8, 0);
+  g_assert_cmphex (address_space_read (mmio, ECAM + PCI_ECAM_SIZE - 1, 8), ==, UINT64_MAX);
+  g_assert_cmphex (get (f, 0, 4), ==, 0x56781234);
+}
+
 static void
 test_ports (Fixture *f, gconstpointer data)
 {
@@ -235,6 +268,33 @@ test_bar_sizing (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (f, BAR (5), 4), ==, 0);
   set (f, PCI_ROM_ADDRESS, 4, UINT32_MAX);
   g_assert_cmphex (get (f, PCI_ROM_ADDRESS, 4), ==, 0);
+}
+
+static void place_and_switch_on (Fixture *f);
+
+/* The same with decoding on, as Linux does not and old systems do: while it is all ones the BAR is nowhere, and back at once. */
+static void
+test_sizing_while_enabled (Fixture *f, gconstpointer data)
+{
+  static const struct
+  {
+    unsigned bar;
+    uint32_t size_bits;
+  } cases[] = { { 0, 0xffff0004 }, { 2, 0xfffff000 }, { 3, 0xffffffe1 }, { 4, 0xffff0008 } };
+
+  place_and_switch_on (f);
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const uint32_t before = get (f, BAR (cases[i].bar), 4);
+      const uint64_t address = pci_device_get_bar_address (f->device, cases[i].bar);
+
+      g_assert_cmphex (address, !=, 0);
+      set (f, BAR (cases[i].bar), 4, UINT32_MAX);
+      g_assert_cmphex (get (f, BAR (cases[i].bar), 4), ==, cases[i].size_bits);
+      g_assert_cmphex (pci_device_get_bar_address (f->device, cases[i].bar), ==, 0);
+      set (f, BAR (cases[i].bar), 4, before);
+      g_assert_cmphex (pci_device_get_bar_address (f->device, cases[i].bar), ==, address);
+    }
 }
 
 static void
@@ -541,9 +601,11 @@ main (int argc, char **argv)
   ADD ("capabilities", test_capabilities);
   ADD ("hostile-16-any-width-and-alignment", test_any_width_and_alignment);
   ADD ("ecam", test_ecam);
+  ADD ("hostile-16-ecam-widths", test_ecam_widths);
   ADD ("ports", test_ports);
   ADD ("reset-control", test_reset_control);
   ADD ("hostile-16-bar-sizing", test_bar_sizing);
+  ADD ("hostile-16-sizing-while-enabled", test_sizing_while_enabled);
   ADD ("assign-resources", test_assign_resources);
   ADD ("no-room", test_no_room);
   ADD ("hostile-16-bar-moves", test_bar_moves);

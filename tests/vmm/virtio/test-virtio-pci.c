@@ -3,6 +3,7 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 
 #include "../pci/fake-host.h"
 #include "virtio/virtio-device-private.h"
@@ -37,6 +38,9 @@ typedef struct Fixture
   PciDevice *pci_device;
   unsigned notified[QUEUES];
   unsigned irqfd_changes;
+  unsigned config_accesses;
+  bool serves; /* writes into every buffer that it is given */
+  VirtqueueElement element;
   uint8_t config[8];
 } Fixture;
 
@@ -44,8 +48,15 @@ static void
 notify (void *opaque, unsigned index)
 {
   Fixture *f = opaque;
+  Virtqueue *queue = virtio_device_get_queue (f->device, index);
 
   f->notified[index]++;
+  while (f->serves && virtqueue_pop (queue, &f->element))
+    {
+      for (unsigned i = 0; i < f->element.n_in; i++)
+        memset (f->element.in[i].iov_base, 0, f->element.in[i].iov_len);
+      virtqueue_push (queue, &f->element, (uint32_t) f->element.in_bytes);
+    }
 }
 
 static void
@@ -57,10 +68,20 @@ irqfd_changed (void *opaque, unsigned index)
 }
 
 static void
+config_read (void *opaque, uint32_t offset, void *buffer, uint32_t size)
+{
+  Fixture *f = opaque;
+
+  f->config_accesses++;
+  memcpy (buffer, f->config + offset, size);
+}
+
+static void
 config_write (void *opaque, uint32_t offset, const void *buffer, uint32_t size)
 {
   Fixture *f = opaque;
 
+  f->config_accesses++;
   memcpy (f->config + offset, buffer, size);
 }
 
@@ -74,6 +95,7 @@ static const VirtioDeviceType type = {
   .id = 63,
   .max_queues = QUEUES,
   .queue_size = QUEUE_SIZE,
+  .config_read = config_read,
   .config_write = config_write,
   .notify = notify,
   .irqfd_changed = irqfd_changed,
@@ -102,6 +124,7 @@ teardown (Fixture *f, gconstpointer data)
 {
   virtio_pci_free (f->pci);
   virtio_device_free (f->device);
+  virtqueue_element_clear (&f->element);
   pci_bus_free (f->bus);
   fake_host_free (f->fake);
   guest_memory_free (f->memory);
@@ -486,6 +509,61 @@ test_intx (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (f, ISR, 1), ==, 0);
 }
 
+/* One request whose only buffer, which the device writes, is at gpa. */
+static void
+request_at (Fixture *f, uint64_t gpa, uint32_t size)
+{
+  const struct vring_desc descriptor = { .addr = GUINT64_TO_LE (gpa),
+                                         .len = GUINT32_TO_LE (size),
+                                         .flags = GUINT16_TO_LE (VRING_DESC_F_WRITE) };
+  const uint16_t available[] = { 0, GUINT16_TO_LE (1), 0 };
+
+  g_assert_true (guest_memory_write (f->memory, RING (0), &descriptor, sizeof descriptor));
+  g_assert_true (guest_memory_write (f->memory, RING (0) + 0x1000, available, sizeof available));
+}
+
+static void
+start_again (Fixture *f)
+{
+  set (f, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+  memset (guest_memory_map (f->memory, RING (0), 0x3000), 0, 0x3000);
+  start (f);
+}
+
+/* A buffer that is the device's own registers, its doorbell, or its neighbour's: none of them is touched, and the device is broken. */
+static void
+test_buffer_is_own_registers (Fixture *f, gconstpointer data)
+{
+  static const unsigned places[] = { 0, VIRTIO_PCI_COMMON_STATUS, ISR, DEVICE, NOTIFY, MSIX };
+
+  f->serves = true;
+  for (unsigned i = 0; i < G_N_ELEMENTS (places); i++)
+    {
+      start_again (f);
+      memset (f->config, 0x5a, sizeof f->config);
+      request_at (f, pci_device_get_bar_address (f->pci_device, VIRTIO_PCI_BAR) + places[i], 4);
+      f->config_accesses = 0;
+      set (f, NOTIFY, 2, 0);
+      run ();
+      g_assert_cmpuint (f->notified[0], ==, 1);
+      g_assert_cmpuint (f->notified[1], ==, 0);
+      g_assert_cmpuint (f->config_accesses, ==, 0);
+      g_assert_cmphex (f->config[0], ==, 0x5a);
+      g_assert_cmphex (get (f, VIRTIO_PCI_COMMON_STATUS, 1), ==,
+                       ALL_ACCEPTED | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET);
+    }
+  /* The same in RAM is served. */
+  start_again (f);
+  request_at (f, RING (1) + 0x8000, 4);
+  set (f, NOTIFY, 2, 0);
+  run ();
+  g_assert_cmphex (get (f, VIRTIO_PCI_COMMON_STATUS, 1), ==,
+                   ALL_ACCEPTED | VIRTIO_CONFIG_S_DRIVER_OK);
+  uint16_t used[2];
+  g_assert_true (guest_memory_read (f->memory, RING (0) + 0x2000, used, sizeof used));
+  g_assert_cmpuint (GUINT16_FROM_LE (used[1]), ==, 1);
+}
+
 static void
 aim (Fixture *f, uint8_t bar, uint32_t offset, uint32_t length)
 {
@@ -580,6 +658,7 @@ main (int argc, char **argv)
   ADD ("hostile-5-common-any-width", test_common_any_width);
   ADD ("irqfds", test_irqfds);
   ADD ("intx", test_intx);
+  ADD ("hostile-6-buffer-is-own-registers", test_buffer_is_own_registers);
   ADD ("window", test_window);
   ADD ("hostile-6-window-anywhere", test_window_anywhere);
   return g_test_run ();

@@ -301,6 +301,111 @@ test_buffer_is_registers (Fixture *f, gconstpointer data)
   assert_broken (f, "outside RAM");
 }
 
+/* --- memory that changes while it is read --- */
+
+typedef struct Flipper
+{
+  GuestMemory *memory;
+  bool stop;
+  unsigned rounds; /* of flips */
+} Flipper;
+
+static unsigned
+pick (uint64_t *random, unsigned n)
+{
+  *random ^= *random << 13;
+  *random ^= *random >> 7;
+  *random ^= *random << 17;
+  return (*random >> 32) % n;
+}
+
+/* Descriptors of the ring and of the table, from what is good to what is not and back, as quickly as it goes. */
+static void *
+flip (void *opaque)
+{
+  static const uint64_t addresses[] = { DATA, DATA, TABLE, TABLE, RAM - 8, RAM - 4096, BEYOND };
+  static const uint32_t lengths[] = { 1, 16, 32, 128, 4096, 0, UINT32_MAX };
+  static const uint16_t flags[] = { 0,
+                                    VRING_DESC_F_NEXT,
+                                    VRING_DESC_F_NEXT,
+                                    VRING_DESC_F_WRITE,
+                                    VRING_DESC_F_NEXT | VRING_DESC_F_WRITE,
+                                    VRING_DESC_F_INDIRECT };
+  static const uint16_t nexts[] = { 0, 1, 2, 3, 7, SIZE };
+  Flipper *flipper = opaque;
+  struct vring_desc *tables[] = { guest_memory_map (flipper->memory, RING, 1),
+                                  guest_memory_map (flipper->memory, TABLE, 1) };
+  uint64_t random = 88172645463325252;
+
+  while (!__atomic_load_n (&flipper->stop, __ATOMIC_RELAXED))
+    {
+      struct vring_desc *d = &tables[pick (&random, 2)][pick (&random, SIZE)];
+      const uint64_t address = addresses[pick (&random, G_N_ELEMENTS (addresses))];
+      const uint32_t length = lengths[pick (&random, G_N_ELEMENTS (lengths))];
+      const uint16_t flag = flags[pick (&random, G_N_ELEMENTS (flags))];
+      const uint16_t next = nexts[pick (&random, G_N_ELEMENTS (nexts))];
+
+      __atomic_store_n (&d->addr, GUINT64_TO_LE (address), __ATOMIC_RELAXED);
+      __atomic_store_n (&d->len, GUINT32_TO_LE (length), __ATOMIC_RELAXED);
+      __atomic_store_n (&d->flags, GUINT16_TO_LE (flag), __ATOMIC_RELAXED);
+      __atomic_store_n (&d->next, GUINT16_TO_LE (next), __ATOMIC_RELAXED);
+      __atomic_add_fetch (&flipper->rounds, 1, __ATOMIC_RELAXED);
+    }
+  return NULL;
+}
+
+static size_t
+assert_inside (const Fixture *f, const struct iovec *iov, unsigned n)
+{
+  const uint8_t *ram = guest_memory_map (f->memory, 0, RAM);
+  size_t sum = 0;
+
+  for (unsigned i = 0; i < n; i++)
+    {
+      const uint8_t *start = iov[i].iov_base;
+
+      g_assert_true (start >= ram && start < ram + RAM);
+      g_assert_cmpuint (iov[i].iov_len, <=, (size_t) (ram + RAM - start));
+      sum += iov[i].iov_len;
+    }
+  return sum;
+}
+
+/* Whatever a descriptor said when it was looked at, what comes of it is in RAM and as long as the element says. */
+static void
+test_memory_changes (Fixture *f, gconstpointer data)
+{
+  const VirtqueueLayout *layout = virtqueue_driver_get_layout (f->driver);
+  Flipper flipper = { .memory = f->memory };
+  GThread *thread = g_thread_new ("flip", flip, &flipper);
+  unsigned popped = 0, broken = 0;
+
+  for (unsigned i = 0; popped < 200000 || broken < 2000 ||
+                       __atomic_load_n (&flipper.rounds, __ATOMIC_RELAXED) < 1000000;
+       i++)
+    {
+      virtqueue_driver_make_available (f->driver, i % SIZE);
+      if (virtqueue_pop (f->queue, &f->element))
+        {
+          g_assert_cmpuint (assert_inside (f, f->element.out, f->element.n_out), ==,
+                            f->element.out_bytes);
+          g_assert_cmpuint (assert_inside (f, f->element.in, f->element.n_in), ==,
+                            f->element.in_bytes);
+          virtqueue_push (f->queue, &f->element, 0);
+          popped++;
+          continue;
+        }
+      g_assert_true (virtqueue_is_broken (f->queue));
+      broken++;
+      virtqueue_free (f->queue);
+      virtqueue_driver_set_available_index (f->driver, 0);
+      f->queue = virtqueue_new (f->memory, layout, NULL);
+      g_assert_nonnull (f->queue);
+    }
+  __atomic_store_n (&flipper.stop, true, __ATOMIC_RELAXED);
+  g_thread_join (thread);
+}
+
 static void
 test_wrong_direction (Fixture *f, gconstpointer data)
 {
@@ -472,6 +577,7 @@ main (int argc, char **argv)
   ADD ("hostile-3-length-overflow", plain, test_length_overflow);
   ADD ("hostile-3-address-wraps", plain, test_address_wraps);
   ADD ("hostile-6-buffer-is-registers", plain, test_buffer_is_registers);
+  ADD ("hostile-8-memory-changes", modern, test_memory_changes);
   ADD ("hostile-3-wrong-direction", plain, test_wrong_direction);
   ADD ("hostile-3-head-beyond-queue", plain, test_head_beyond_queue);
   ADD ("hostile-3-next-beyond-queue", plain, test_next_beyond_queue);
