@@ -35,8 +35,8 @@
 /* BlockRequest.step of BLOCK_WRITE_ZEROES */
 enum
 {
+  ZERO_BY_PUNCH, /* gives the room back */
   ZERO_BY_RANGE,
-  ZERO_BY_PUNCH,
   ZERO_BY_WRITE,
   ZERO_FLUSH,
 };
@@ -270,6 +270,14 @@ typedef enum
   FINISHED
 } Verdict;
 
+/* Of what may not be tried again: that there was no room for what it caches the kernel tells once, and forgets; a second flush would
+ * succeed, and lie. */
+static int
+get_final_error (int result)
+{
+  return result == -ENOSPC || result == -EDQUOT ? EIO : -result;
+}
+
 static Verdict
 digest_transfer (BlockRaw *raw, BlockRequest *request, int result, int *error)
 {
@@ -293,37 +301,37 @@ digest_transfer (BlockRaw *raw, BlockRequest *request, int result, int *error)
   return GO_ON;
 }
 
+/* The best of what this image has not refused yet. */
+static unsigned
+choose_zero_step (const BlockRaw *raw, const BlockRequest *request)
+{
+  if (request->may_unmap && !raw->no_punch_hole)
+    return ZERO_BY_PUNCH;
+  return raw->no_zero_range ? ZERO_BY_WRITE : ZERO_BY_RANGE;
+}
+
 static Verdict
 digest_zeroes (BlockRaw *raw, BlockRequest *request, int result, int *error)
 {
-  Verdict verdict = FINISHED;
-
   switch (request->step)
     {
+    case ZERO_BY_PUNCH:
     case ZERO_BY_RANGE:
       if (is_unknown (result))
         {
-          raw->no_zero_range = true;
-          request->step = request->may_unmap && !raw->no_punch_hole ? ZERO_BY_PUNCH : ZERO_BY_WRITE;
-          return GO_ON;
-        }
-      break;
-    case ZERO_BY_PUNCH:
-      if (is_unknown (result))
-        {
-          raw->no_punch_hole = true;
-          request->step = ZERO_BY_WRITE;
+          *(request->step == ZERO_BY_PUNCH ? &raw->no_punch_hole : &raw->no_zero_range) = true;
+          request->step = choose_zero_step (raw, request);
           return GO_ON;
         }
       break;
     case ZERO_BY_WRITE:
-      verdict = digest_transfer (raw, request, result, error);
-      if (verdict == GO_ON)
+      if (digest_transfer (raw, request, result, error) == GO_ON)
         return GO_ON;
       result = -*error;
       break;
     default:
-      request->durable = false;
+      *error = get_final_error (result);
+      return FINISHED;
     }
   *error = result < 0 ? -result : 0;
   if (*error == 0 && request->durable)
@@ -357,7 +365,7 @@ digest (BlockRaw *raw, BlockRequest *request, int result, int *error)
     case BLOCK_FLUSH:
       break;
     }
-  *error = result < 0 ? -result : 0;
+  *error = get_final_error (result);
   return FINISHED;
 }
 
@@ -466,9 +474,7 @@ collect (BlockRaw *raw)
 void
 block_raw_submit (BlockRaw *raw, BlockRequest *request)
 {
-  request->step = ZERO_BY_RANGE;
-  if (raw->no_zero_range)
-    request->step = request->may_unmap && !raw->no_punch_hole ? ZERO_BY_PUNCH : ZERO_BY_WRITE;
+  request->step = choose_zero_step (raw, request);
   request->buffered = false;
   raw->in_flight++;
   append (raw, request);

@@ -33,7 +33,8 @@ struct BlockRequest
   unsigned n_iov;
   bool may_unmap; /* write zeroes: space may be given back */
   bool durable;   /* write, write zeroes: flushed as well */
-  /* error: 0 or an errno. The request may be reused or freed from here on. May submit other requests; may not drain. */
+  /* error: 0 or an errno. ENOSPC and EDQUOT, of writes and write zeroes only: it may be submitted again as it is, and then misses nothing. The
+   * request may be reused or freed from here on. May submit other requests; may not drain. */
   void (*done) (BlockRequest *request, int error);
 
   /* private: */

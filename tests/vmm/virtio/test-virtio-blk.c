@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <linux/virtio_config.h>
 #include <sys/stat.h>
 
+#include "block-calls.h"
 #include "virtio-driver.h"
 #include "block/block-raw.h"
 #include "virtio/virtio-blk.h"
@@ -20,11 +22,13 @@ typedef struct Options
 {
   bool readonly;
   uint64_t features;
+  bool no_ring;
 } Options;
 
 static const Options writable = { false, UINT64_MAX };
 static const Options readonly = { true, UINT64_MAX };
 static const Options readonly_not_negotiated = { true, ~(UINT64_C (1) << VIRTIO_BLK_F_RO) };
+static const Options no_ring = { false, UINT64_MAX, true };
 static const Options no_flush = { false, ~(UINT64_C (1) << VIRTIO_BLK_F_FLUSH) };
 
 typedef struct Fixture
@@ -34,6 +38,7 @@ typedef struct Fixture
   GuestMemory *memory;
   VirtioBlk *blk;
   VirtioDriver *driver;
+  unsigned n_no_room;
 } Fixture;
 
 static uint8_t
@@ -55,14 +60,29 @@ make_image (Fixture *f)
 }
 
 static void
+on_no_room (void *opaque, int code)
+{
+  Fixture *f = opaque;
+
+  g_assert_cmpint (code, ==, ENOSPC);
+  f->n_no_room++;
+}
+
+static void
 setup (Fixture *f, gconstpointer data)
 {
   const Options *options = data;
   g_autoptr (GError) error = NULL;
 
   make_image (f);
+  block_calls = (BlockCalls){ .no_ring = options->no_ring };
   const VirtioBlkConfig config = {
-    .file = f->path, .readonly = options->readonly, .serial = "alcove-0001", .n_queues = QUEUES
+    .file = f->path,
+    .readonly = options->readonly,
+    .serial = "alcove-0001",
+    .n_queues = QUEUES,
+    .no_room = on_no_room,
+    .opaque = f,
   };
   f->memory = guest_memory_new (RAM, RAM, 2 * RAM, NULL);
   f->blk = virtio_blk_new (&config, f->memory, g_main_context_default (), &error);
@@ -426,10 +446,24 @@ test_reset_with_requests_in_flight (Fixture *f, gconstpointer data)
   uint64_t gpa = virtio_driver_alloc (f->driver, IMAGE + 1, (void **) &area);
   const DriverSegment segments[] = { { header_gpa, 16, false }, { gpa, IMAGE + 1, true } };
 
+  if (!block_calls_have_ring ())
+    {
+      g_test_skip ("without io_uring no request is ever in flight");
+      return;
+    }
+  block_calls.hold = true;
   for (unsigned i = 0; i < 20; i++)
     virtqueue_driver_add (ring, segments, 2);
   virtio_driver_kick (f->driver, 0);
+  g_assert_cmpuint (virtqueue_driver_get_used_index (ring), ==, 0);
+  virtio_device_lock (virtio_blk_get_device (f->blk));
+  virtio_device_set_status (virtio_blk_get_device (f->blk), 0);
+  virtio_device_unlock (virtio_blk_get_device (f->blk));
+  virtio_driver_run (f->driver);
+  g_assert_cmphex (virtio_driver_get_status (f->driver), !=, 0);
+  block_calls_release ();
   virtio_driver_reset (f->driver);
+  g_assert_cmpuint (block_calls.n_reads, >=, 20);
   memset (area, 0x11, IMAGE + 1);
   virtio_driver_run (f->driver);
   for (unsigned i = 0; i <= IMAGE; i++)
@@ -499,6 +533,75 @@ test_reset_does_not_wait (Fixture *f, gconstpointer data)
   g_assert_cmpuint (request (f, 0, VIRTIO_BLK_T_IN, 0, bytes, 512, true, NULL), ==,
                     VIRTIO_BLK_S_OK);
   assert_pattern (bytes, 0, 512);
+}
+
+/* Makes a write of one sector available; returns where its status comes. */
+static uint8_t *
+add_write (Fixture *f, uint64_t sector, uint8_t byte)
+{
+  struct virtio_blk_outhdr *header;
+  uint8_t *bytes, *status;
+  const DriverSegment segments[] = {
+    { virtio_driver_alloc (f->driver, sizeof *header, (void **) &header), sizeof *header, false },
+    { virtio_driver_alloc (f->driver, 512, (void **) &bytes), 512, false },
+    { virtio_driver_alloc (f->driver, 1, (void **) &status), 1, true },
+  };
+
+  *header = (struct virtio_blk_outhdr){ .type = GUINT32_TO_LE (VIRTIO_BLK_T_OUT),
+                                        .sector = GUINT64_TO_LE (sector) };
+  memset (bytes, byte, 512);
+  *status = 0xee;
+  virtqueue_driver_add (virtio_driver_get_queue (f->driver, 0), segments, 3);
+  virtio_driver_kick (f->driver, 0);
+  return status;
+}
+
+/* What the host has no room for waits, as often as it takes, and is not lost. */
+static void
+test_no_room (Fixture *f, gconstpointer data)
+{
+  VirtqueueDriver *ring = virtio_driver_get_queue (f->driver, 0);
+  uint8_t *status[2], bytes[512];
+
+  block_calls.write_error = ENOSPC;
+  for (unsigned i = 0; i < 2; i++)
+    status[i] = add_write (f, 40 + i, 0xa0 + i);
+  g_assert_cmpuint (f->n_no_room, ==, 2);
+  virtio_blk_resume (f->blk);
+  g_assert_cmpuint (f->n_no_room, ==, 4);
+  g_assert_cmpuint (virtqueue_driver_get_used_index (ring), ==, 0);
+  block_calls.write_error = 0;
+  virtio_blk_resume (f->blk);
+  g_assert_cmpuint (f->n_no_room, ==, 4);
+  g_assert_cmpuint (virtqueue_driver_get_used_index (ring), ==, 2);
+  for (unsigned i = 0; i < 2; i++)
+    {
+      g_assert_cmpuint (*status[i], ==, VIRTIO_BLK_S_OK);
+      read_file (f, (40 + i) * 512, bytes, sizeof bytes);
+      g_assert_cmphex (bytes[511], ==, 0xa0 + i);
+    }
+  /* Others are errors at once: a flush that is tried again would succeed, whatever was lost. */
+  block_calls.sync_error = ENOSPC;
+  g_assert_cmpuint (request (f, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, false, NULL), ==,
+                    VIRTIO_BLK_S_IOERR);
+  block_calls.sync_error = 0;
+  block_calls.write_error = EIO;
+  g_assert_cmpuint (request (f, 0, VIRTIO_BLK_T_OUT, 0, bytes, 512, false, NULL), ==,
+                    VIRTIO_BLK_S_IOERR);
+  g_assert_cmpuint (f->n_no_room, ==, 4);
+}
+
+static void
+test_reset_without_room (Fixture *f, gconstpointer data)
+{
+  block_calls.write_error = ENOSPC;
+  const uint8_t *status = add_write (f, 40, 0xa0);
+  virtio_driver_reset (f->driver);
+  block_calls.write_error = 0;
+  block_calls.n_writes = 0;
+  virtio_blk_resume (f->blk);
+  g_assert_cmpuint (block_calls.n_writes, ==, 0);
+  g_assert_cmphex (*status, ==, 0xee);
 }
 
 static void
@@ -579,6 +682,8 @@ main (int argc, char **argv)
   ADD ("batch", writable, test_batch);
   ADD ("hostile-7-reset-with-requests-in-flight", writable, test_reset_with_requests_in_flight);
   ADD ("hostile-7-reset-does-not-wait", writable, test_reset_does_not_wait);
+  ADD ("no-room", no_ring, test_no_room);
+  ADD ("reset-without-room", no_ring, test_reset_without_room);
   ADD ("no-status", writable, test_no_status);
   ADD ("hostile-15-truncated-under-us", writable, test_truncated_under_us);
   g_test_add_func ("/virtio-blk/own-thread", test_own_thread);
