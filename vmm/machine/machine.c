@@ -439,10 +439,17 @@ machine_cont (Machine *machine, GError **error)
     return true;
   /* A disk that fails again is noted from here on. */
   g_mutex_lock (&machine->lock);
+  const unsigned failed = machine->failed_disks, nospace = machine->nospace_disks;
   machine->failed_disks = machine->nospace_disks = 0;
   g_mutex_unlock (&machine->lock);
   if (!board_resume (machine->board, error))
-    return false;
+    {
+      g_mutex_lock (&machine->lock);
+      machine->failed_disks |= failed;
+      machine->nospace_disks |= nospace;
+      g_mutex_unlock (&machine->lock);
+      return false;
+    }
   machine->state = MACHINE_STATE_RUNNING;
   if (!first)
     emit (machine, MACHINE_EVENT_RESUME, MACHINE_CAUSE_NONE);
