@@ -164,6 +164,8 @@ board_disk_resume_all (Board *board, GError **error)
       else if (disk && !vhost_user_blk_resume (disk->served, error))
         return false;
     }
+  if (board->ahci)
+    ahci_resume (board->ahci);
   return true;
 }
 

@@ -32,6 +32,13 @@ typedef struct BoardDevice
 
 typedef struct BoardDisk BoardDisk;
 
+/* Outlives the controller, whose drives know it. */
+typedef struct BoardSataDisk
+{
+  Board *board;
+  unsigned index;
+} BoardSataDisk;
+
 struct Board
 {
   BoardConfig config;
@@ -57,8 +64,9 @@ struct Board
   ScanoutPort *scanout;
   InputPort *input;
   BootFramebuffer *boot_framebuffer;
-  Ahci *ahci;                     /* or NULL */
-  unsigned n_sata;                /* drives on it */
+  Ahci *ahci;      /* or NULL */
+  unsigned n_sata; /* drives on it */
+  BoardSataDisk sata_disks[AHCI_PORTS];
   CdDrive *cdrom;                 /* or NULL */
   BoardDisk *disks[VM_DISKS_MAX]; /* on virtio; NULL: none of that number */
   VirtioBalloon *balloon;

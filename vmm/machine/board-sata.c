@@ -43,11 +43,34 @@ plug (Board *board, VmBoot kind, const AtaDrive *drive)
                   pci_device_get_devfn (ahci_get_pci_device (board->ahci)), rest);
 }
 
-bool
-board_sata_add_disk (Board *board, const VmDiskConfig *disk, const char *serial, GError **error)
+static void
+on_no_room (void *opaque, int code)
 {
-  const AtaDiskConfig config = { .file = disk->file, .serial = serial };
+  const BoardSataDisk *disk = opaque;
+  const BoardDiskError error = {
+    .index = disk->index,
+    .is_write = true,
+    .nospace = true,
+    .reason = g_strerror (code),
+  };
+
+  disk->board->config.disk_failed (disk->board->config.opaque, &error);
+}
+
+bool
+board_sata_add_disk (Board *board, unsigned index, GError **error)
+{
+  BoardSataDisk *disk = &board->sata_disks[board->n_sata];
+  g_autofree char *serial = g_strdup_printf ("disk%u", index);
+  const AtaDiskConfig config = {
+    .file = board->config.vm->disks[index].file,
+    .serial = serial,
+    .no_room = on_no_room,
+    .opaque = disk,
+  };
   AtaDrive drive;
+
+  *disk = (BoardSataDisk){ .board = board, .index = index };
 
   if (!ata_disk_new (&config, ahci_get_home (board->ahci), &drive, error))
     return false;

@@ -6,7 +6,7 @@
 
 /* Does nothing where the machine has no drive for it. */
 bool board_sata_create (Board *board, GError **error);
-bool board_sata_add_disk (Board *board, const VmDiskConfig *disk, const char *serial,
-                          GError **error);
+/* Disk number index of the config. */
+bool board_sata_add_disk (Board *board, unsigned index, GError **error);
 /* file: "" for an empty drive. It is board->cdrom then. */
 bool board_sata_add_cdrom (Board *board, const char *file, GError **error);

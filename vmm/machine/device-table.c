@@ -185,11 +185,9 @@ create_disks (Board *board, GError **error)
     return false;
   for (unsigned i = 0; i < vm->n_disks; i++)
     {
-      const VmDiskConfig *disk = &vm->disks[i];
-      g_autofree char *serial = g_strdup_printf ("disk%u", i);
+      const bool is_sata = vm->disks[i].bus == VM_DISK_BUS_AHCI;
 
-      if (disk->bus == VM_DISK_BUS_AHCI ? !board_sata_add_disk (board, disk, serial, error)
-                                        : !board_disk_add (board, i, error))
+      if (!(is_sata ? board_sata_add_disk : board_disk_add) (board, i, error))
         {
           g_prefix_error (error, "--disk: ");
           return false;

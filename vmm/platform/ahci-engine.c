@@ -361,15 +361,20 @@ bring_up (AhciPort *port)
   g_mutex_unlock (&port->ahci->lock);
 }
 
-void
+bool
 ahci_port_work (AhciPort *port)
 {
   AhciSlot *slot;
+  unsigned n = 0;
 
   if (!port->drive.ops)
-    return;
+    return false;
   bring_up (port);
-  while ((slot = take_slot (port)))
+  for (; n < AHCI_SLOTS && (slot = take_slot (port)); n++)
     run (slot);
   port->drive.ops->kick (port->drive.opaque);
+  g_mutex_lock (&port->ahci->lock);
+  const bool more = n == AHCI_SLOTS && choose_slot (port) >= 0;
+  g_mutex_unlock (&port->ahci->lock);
+  return more;
 }

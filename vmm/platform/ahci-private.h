@@ -92,6 +92,7 @@ struct Ahci
   struct LoopThread *thread; /* NULL: on somebody else's context */
   AtaHome home;
   GSource *wakeup;
+  gint64 rest_until; /* the context's own; monotonic time */
   GuestLog log;
   bool bus_master; /* atomic */
 
@@ -122,8 +123,8 @@ void ahci_port_reset (AhciPort *port, bool all);
 
 /* ahci-engine.c; work held. */
 
-/* Takes the link up if that is due, then fetches and starts what may be started. */
-void ahci_port_work (AhciPort *port);
+/* Takes the link up if that is due, then fetches and starts what may be started. True: there is more than one turn should do. */
+bool ahci_port_work (AhciPort *port);
 /* AtaCommand.done. */
 void ahci_port_command_done (AtaCommand *command);
 

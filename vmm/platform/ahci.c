@@ -11,11 +11,16 @@
  * reset has to be carried out. There, under `work`, ahci-engine.c fetches commands, copies what describes them out of guest memory
  * once, and hands them to the drive; the drive's answer goes into registers and guest memory under `lock` again.
  *
+ * A vCPU that issues anew what ends at once could keep the context at work for ever, and others from the drives. So a port takes as many
+ * commands as it has slots and then, if there are more, rests (rest_until): the lock is free for long enough to be had. No driver has
+ * reason to come there: what needs I/O ends later.
+ *
  * What takes time shows as it does in hardware: PxCMD.CR stays set after ST fell, the link stays down after COMRESET and GHC.HR stays
  * set until the last command that was in work has ended. Such commands are stale: their answers are dropped.
  *
  * The interrupt is a level: any port with an enabled cause, and GHC.IE.
  */
+#define REST_US   1000
 #define ABAR      5
 #define ABAR_SIZE 0x1000
 
@@ -214,13 +219,25 @@ static gboolean
 on_wakeup (gpointer opaque)
 {
   Ahci *ahci = opaque;
+  bool more = false;
 
+  /* The order matters: who wakes us after this has us look again. */
   g_source_set_ready_time (ahci->wakeup, -1);
+  if (g_get_monotonic_time () < ahci->rest_until)
+    {
+      g_source_set_ready_time (ahci->wakeup, ahci->rest_until);
+      return G_SOURCE_CONTINUE;
+    }
   g_mutex_lock (&ahci->work);
   for (unsigned i = 0; i < AHCI_PORTS; i++)
-    ahci_port_work (&ahci->ports[i]);
+    more |= ahci_port_work (&ahci->ports[i]);
   finish_reset (ahci);
   g_mutex_unlock (&ahci->work);
+  if (more)
+    {
+      ahci->rest_until = g_get_monotonic_time () + REST_US;
+      ahci_wake (ahci);
+    }
   return G_SOURCE_CONTINUE;
 }
 
@@ -357,6 +374,20 @@ PciDevice *
 ahci_get_pci_device (Ahci *ahci)
 {
   return ahci->pci;
+}
+
+void
+ahci_resume (Ahci *ahci)
+{
+  g_mutex_lock (&ahci->work);
+  for (unsigned i = 0; i < AHCI_PORTS; i++)
+    {
+      const AtaDrive *drive = &ahci->ports[i].drive;
+
+      if (drive->ops && drive->ops->resume)
+        drive->ops->resume (drive->opaque);
+    }
+  g_mutex_unlock (&ahci->work);
 }
 
 const AtaHome *

@@ -25,5 +25,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Ahci, ahci_free)
 PciDevice *ahci_get_pci_device (Ahci *ahci);
 /* What a drive is made with. Valid until ahci_free (). */
 const AtaHome *ahci_get_home (const Ahci *ahci);
+/* The vCPUs stand still: commands that drives kept are carried out again. */
+void ahci_resume (Ahci *ahci);
 /* Before the guest runs. The drive is the controller's from now on. */
 void ahci_plug (Ahci *ahci, unsigned port, const AtaDrive *drive);

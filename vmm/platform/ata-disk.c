@@ -2,6 +2,7 @@
 
 #include "platform/ata-disk.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/iov.h"
@@ -12,6 +13,8 @@
  *
  * A command is looked up in one table: what runs it, and for transfers how its address and length are written. Data goes between the
  * image and the guest's memory directly. With the write cache off, each write is made durable before it is answered.
+ *
+ * A write for which the host has no room is kept as it is and its owner told, who pauses the machine; resume () goes on with it.
  *
  * After an error of a queued command the guest reads which it was from log 10h (ATA8-ACS, 4.16.5).
  */
@@ -26,6 +29,12 @@ typedef struct AtaDisk
   DriveImage *image;
   uint64_t sectors;
   char serial[ATA_SERIAL_MAX + 1];
+  void (*no_room) (void *opaque, int code);
+  void *opaque;
+
+  bool draining;
+  AtaCommand *kept; /* a list in the order of failure; kept_tail: where to append */
+  AtaCommand **kept_tail;
 
   AtaDiskIdentity identity;
   uint8_t queue_error[ATA_PAGE_SIZE]; /* log 10h */
@@ -86,14 +95,39 @@ fail_transfer (AtaDisk *disk, AtaCommand *command, uint8_t error)
 /* --- transfers --- */
 
 static void
+keep (AtaDisk *disk, AtaCommand *command)
+{
+  command->next = NULL;
+  *disk->kept_tail = command;
+  disk->kept_tail = &command->next;
+}
+
+/* The list is taken off first: what is carried out again may fail again. */
+static AtaCommand *
+take_kept (AtaDisk *disk)
+{
+  AtaCommand *kept = disk->kept;
+
+  disk->kept = NULL;
+  disk->kept_tail = &disk->kept;
+  return kept;
+}
+
+static void
 on_transferred (BlockRequest *io, int error)
 {
   AtaCommand *command = drive_image_get_command (io);
+  AtaDisk *disk = command->drive;
 
   if (error == 0)
     finish (command);
+  else if ((error == ENOSPC || error == EDQUOT) && disk->no_room && !disk->draining)
+    {
+      keep (disk, command);
+      disk->no_room (disk->opaque, error);
+    }
   else
-    fail_transfer (command->drive, command,
+    fail_transfer (disk, command,
                    io->operation == BLOCK_READ ? ATA_ERROR_UNCORRECTABLE : ATA_ERROR_ABORT);
 }
 
@@ -457,11 +491,31 @@ reset (void *opaque, bool power)
 }
 
 static void
+resume (void *opaque)
+{
+  AtaDisk *disk = opaque;
+
+  for (AtaCommand *command = take_kept (disk), *next; command; command = next)
+    {
+      next = command->next;
+      drive_image_again (disk->image, command);
+    }
+  drive_image_kick (disk->image);
+}
+
+static void
 drain (void *opaque)
 {
   AtaDisk *disk = opaque;
 
+  disk->draining = true;
   drive_image_drain (disk->image);
+  disk->draining = false;
+  for (AtaCommand *command = take_kept (disk), *next; command; command = next)
+    {
+      next = command->next;
+      fail_transfer (disk, command, ATA_ERROR_ABORT);
+    }
 }
 
 static void
@@ -478,6 +532,7 @@ static const AtaDriveOps ops = {
   .start = start,
   .kick = kick,
   .reset = reset,
+  .resume = resume,
   .drain = drain,
   .free = disk_free,
 };
@@ -491,6 +546,9 @@ ata_disk_new (const AtaDiskConfig *config, const AtaHome *home, AtaDrive *drive,
     return false;
   AtaDisk *disk = g_new0 (AtaDisk, 1);
   disk->sectors = image.size / BLOCK_SECTOR_SIZE;
+  disk->no_room = config->no_room;
+  disk->opaque = config->opaque;
+  disk->kept_tail = &disk->kept;
   g_strlcpy (disk->serial, config->serial, sizeof disk->serial);
   disk->identity = (AtaDiskIdentity){
     .serial = disk->serial,

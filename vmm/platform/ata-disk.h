@@ -8,6 +8,10 @@ typedef struct AtaDiskConfig
 {
   const char *file;
   const char *serial; /* at most ATA_SERIAL_MAX characters count */
+  /* The host has no room (ENOSPC, EDQUOT) for what the guest wrote: the command is kept, until the machine has been paused and goes on
+   * (AtaDriveOps.resume). NULL: an error for the guest. The drive's context, home's lock held. */
+  void (*no_room) (void *opaque, int code);
+  void *opaque;
 } AtaDiskConfig;
 
 /* Opens and locks the file. home outlives the disk. Errors: block/block-image.h. */

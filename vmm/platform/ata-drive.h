@@ -83,6 +83,7 @@ struct AtaCommand
   BlockRequest io;
   unsigned step;
   uint8_t *buffer;
+  AtaCommand *next;
 };
 
 typedef struct AtaDriveOps
@@ -94,7 +95,9 @@ typedef struct AtaDriveOps
   void (*kick) (void *drive);
   /* By the wire (COMRESET, SRST) or with the whole machine. No command is in work. */
   void (*reset) (void *drive, bool power);
-  /* Waits until every command had its done (). */
+  /* The machine goes on after a pause: commands that were kept are carried out again. NULL: none is ever kept. */
+  void (*resume) (void *drive);
+  /* Waits until every command had its done (); those that were kept fail. */
   void (*drain) (void *drive);
   /* Nothing is in work and the context runs no more. */
   void (*free) (void *drive);

@@ -102,6 +102,12 @@ drive_image_control (DriveImage *image, AtaCommand *command, BlockOperation oper
 }
 
 void
+drive_image_again (DriveImage *image, AtaCommand *command)
+{
+  block_raw_submit (image->raw, &command->io);
+}
+
+void
 drive_image_kick (DriveImage *image)
 {
   block_raw_kick (image->raw);

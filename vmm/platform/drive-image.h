@@ -24,6 +24,8 @@ void drive_image_transfer (DriveImage *image, AtaCommand *command, BlockOperatio
 void drive_image_control (DriveImage *image, AtaCommand *command, BlockOperation operation,
                           uint64_t offset, uint64_t size,
                           void (*done) (BlockRequest *io, int error));
+/* One that failed, once more: see BlockRequest.done. */
+void drive_image_again (DriveImage *image, AtaCommand *command);
 void drive_image_kick (DriveImage *image);
 void drive_image_drain (DriveImage *image);
 

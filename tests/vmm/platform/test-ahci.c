@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "ahci-driver.h"
+#include "block-calls.h"
 #include "platform/ata-disk.h"
 
 #define IMAGE   (1u << 20)
@@ -32,12 +34,24 @@ typedef struct Fixture
   char *folder;
   char *path;
   AhciDriver *driver;
+  unsigned n_no_room;
 } Fixture;
+
+static const char no_ring[] = "no ring"; /* as a test's data */
 
 static uint8_t
 pattern (uint64_t offset)
 {
   return (offset >> 9) * 7 + offset;
+}
+
+static void
+on_no_room (void *opaque, int code)
+{
+  Fixture *f = opaque;
+
+  g_assert_cmpint (code, ==, ENOSPC);
+  f->n_no_room++;
 }
 
 static void
@@ -47,13 +61,16 @@ setup (Fixture *f, gconstpointer data)
   g_autoptr (GError) error = NULL;
   AtaDrive drive;
 
+  block_calls = (BlockCalls){ .no_ring = data == no_ring };
   f->folder = g_dir_make_tmp ("alcove-ahci-XXXXXX", NULL);
   f->path = g_build_filename (f->folder, "disk.raw", NULL);
   for (unsigned i = 0; i < IMAGE; i++)
     bytes[i] = pattern (i);
   g_assert_true (g_file_set_contents (f->path, (const char *) bytes, IMAGE, NULL));
   f->driver = ahci_driver_new ();
-  const AtaDiskConfig config = { .file = f->path, .serial = "alcove-0001" };
+  const AtaDiskConfig config = {
+    .file = f->path, .serial = "alcove-0001", .no_room = on_no_room, .opaque = f
+  };
   ata_disk_new (&config, ahci_get_home (f->driver->ahci), &drive, &error);
   g_assert_no_error (error);
   ahci_plug (f->driver->ahci, PORT, &drive);
@@ -428,6 +445,100 @@ test_trim (Fixture *f, gconstpointer data)
   assert_pattern (bytes, 768 * 512, 512);
 }
 
+/* What the host has no room for waits, queued or not, as often as it takes; a flush does not. */
+static void
+test_no_room (Fixture *f, gconstpointer data)
+{
+  const AhciDriverCommand write = {
+    .command = 0x35, .lba = 7, .count = 1, .write = true, .data = DATA, .size = 512
+  };
+  const AhciDriverCommand flush = { .command = 0xea };
+  uint8_t bytes[4096];
+
+  ahci_driver_start (f->driver, PORT);
+  memset (memory (f, DATA), 0xa7, 512);
+  block_calls.write_error = ENOSPC;
+  ahci_driver_prepare (f->driver, PORT, 0, &write);
+  set (f, CI, 1);
+  ahci_driver_settle ();
+  g_assert_cmpuint (f->n_no_room, ==, 1);
+  ahci_resume (f->driver->ahci);
+  ahci_driver_settle ();
+  g_assert_cmpuint (f->n_no_room, ==, 2);
+  g_assert_cmphex (get (f, CI), ==, 1);
+  block_calls.write_error = 0;
+  ahci_resume (f->driver->ahci);
+  ahci_driver_wait (f->driver, PORT, 1);
+  g_assert_cmphex (get (f, TFD), ==, GOOD);
+  read_file (f, 7 * 512, bytes, 512);
+  g_assert_cmphex (bytes[511], ==, 0xa7);
+  block_calls.sync_error = ENOSPC;
+  g_assert_cmphex (ahci_driver_run (f->driver, PORT, &flush), ==, 0x0400 | GOOD | 1);
+  g_assert_cmpuint (f->n_no_room, ==, 2);
+}
+
+static void
+test_queued_no_room (Fixture *f, gconstpointer data)
+{
+  uint8_t bytes[4096];
+
+  ahci_driver_start (f->driver, PORT);
+  block_calls.write_error = ENOSPC;
+  for (unsigned tag = 0; tag < 32; tag++)
+    {
+      const AhciDriverCommand write = { .command = 0x61,
+                                        .device = 0x40,
+                                        .lba = tag * 8,
+                                        .features = 8,
+                                        .count = tag << 3,
+                                        .write = true,
+                                        .data = DATA + tag * 4096,
+                                        .size = 4096 };
+      memset (memory (f, DATA + tag * 4096), 0x80 + tag, 4096);
+      ahci_driver_prepare (f->driver, PORT, tag, &write);
+    }
+  set (f, SACT, UINT32_MAX);
+  set (f, CI, UINT32_MAX);
+  ahci_driver_settle ();
+  g_assert_cmpuint (f->n_no_room, ==, 32);
+  g_assert_cmphex (get (f, SACT), ==, UINT32_MAX);
+  block_calls.write_error = 0;
+  ahci_resume (f->driver->ahci);
+  ahci_driver_wait (f->driver, PORT, UINT32_MAX);
+  g_assert_cmphex (get (f, TFD), ==, GOOD);
+  for (unsigned tag = 0; tag < 32; tag++)
+    {
+      read_file (f, tag * 4096, bytes, sizeof bytes);
+      g_assert_cmphex (bytes[4095], ==, 0x80 + tag);
+    }
+}
+
+/* A command that is kept keeps the machine from its end no more than from a reset. */
+static void
+test_end_without_room (Fixture *f, gconstpointer data)
+{
+  const AhciDriverCommand write = {
+    .command = 0x35, .lba = 7, .count = 1, .write = true, .data = DATA, .size = 512
+  };
+
+  block_calls.write_error = ENOSPC;
+  ahci_driver_start (f->driver, PORT);
+  ahci_driver_prepare (f->driver, PORT, 0, &write);
+  set (f, CI, 1);
+  ahci_driver_settle ();
+  g_assert_cmpuint (f->n_no_room, ==, 1);
+}
+
+static void
+test_reset_without_room (Fixture *f, gconstpointer data)
+{
+  test_end_without_room (f, data);
+  pci_bus_reset (f->driver->bus);
+  block_calls = (BlockCalls){ .no_ring = true };
+  ahci_resume (f->driver->ahci);
+  g_assert_cmpuint (block_calls.n_writes, ==, 0);
+}
+
 static void
 test_settings (Fixture *f, gconstpointer data)
 {
@@ -510,43 +621,233 @@ test_no_memory (Fixture *f, gconstpointer data)
   g_assert_cmphex (ahci_driver_run (f->driver, PORT, &good), ==, GOOD);
 }
 
-/* The engine stopped, the link reset, the controller reset with commands in work: nothing of them is told afterwards. */
+static void
+issue_reads (Fixture *f)
+{
+  const AhciDriverCommand read = {
+    .command = 0x60, .device = 0x40, .features = 8, .data = DATA, .size = 4096
+  };
+
+  ahci_driver_start (f->driver, PORT);
+  for (unsigned tag = 0; tag < 32; tag++)
+    ahci_driver_prepare (f->driver, PORT, tag, &read);
+  block_calls.hold = true;
+  set (f, SACT, UINT32_MAX);
+  set (f, CI, UINT32_MAX);
+  ahci_driver_settle ();
+  g_assert_cmphex (get (f, SACT), ==, UINT32_MAX);
+}
+
+/* The engine stopped, the link reset, the controller reset with commands in work: the guest sees that they are, and nothing
+ * of them is told afterwards. */
 static void
 test_stop_in_work (Fixture *f, gconstpointer data)
 {
+  if (!block_calls_have_ring ())
+    {
+      g_test_skip ("without io_uring no command stays in work");
+      return;
+    }
   for (unsigned how = 0; how < 3; how++)
     {
-      const AhciDriverCommand read = {
-        .command = 0x60, .device = 0x40, .features = 8, .data = DATA, .size = 4096
-      };
+      const AhciDriverCommand one = { .command = 0x25, .count = 1, .data = DATA, .size = 512 };
 
-      ahci_driver_start (f->driver, PORT);
-      for (unsigned tag = 0; tag < 32; tag++)
-        ahci_driver_prepare (f->driver, PORT, tag, &read);
-      set (f, SACT, UINT32_MAX);
-      set (f, CI, UINT32_MAX);
-      g_main_context_iteration (NULL, FALSE);
+      issue_reads (f);
       if (how == 0)
-        ahci_driver_stop (f->driver, PORT);
+        set (f, CMD, 0x10);
       else if (how == 1)
         ahci_driver_comreset (f->driver, PORT);
       else
         ahci_driver_write (f->driver, 0x04, 1);
-      while (get (f, CMD) & 1u << 15 && how != 1)
-        g_main_context_iteration (NULL, TRUE);
-      while (get (f, SSTS) != 0x133)
+      ahci_driver_settle ();
+      g_assert_cmphex (get (f, CMD) & 1u << 15, !=, 0);
+      g_assert_cmphex (get (f, SSTS), ==, how == 0 ? 0x133 : 0);
+      g_assert_cmphex (ahci_driver_read (f->driver, 0x04), ==, how == 2 ? 0x80000001 : 0x80000000);
+      block_calls_release ();
+      while ((get (f, CMD) & 1u << 15 && how != 1) || get (f, SSTS) != 0x133)
         g_main_context_iteration (NULL, TRUE);
       ahci_driver_settle ();
       g_assert_cmphex (get (f, SACT) | get (f, CI), ==, 0);
-      g_assert_cmphex (get (f, SSTS), ==, 0x133);
+      g_assert_cmphex (get (f, IS) & 1u << 3, ==, 0);
       if (how == 2)
         g_assert_cmphex (ahci_driver_read (f->driver, 0x04), ==, 0x80000000);
-      const AhciDriverCommand one = { .command = 0x25, .count = 1, .data = DATA, .size = 512 };
       ahci_driver_stop (f->driver, PORT);
       ahci_driver_comreset (f->driver, PORT);
       ahci_driver_start (f->driver, PORT);
       g_assert_cmphex (ahci_driver_run (f->driver, PORT, &one), ==, GOOD);
     }
+}
+
+/* --- a vCPU that gives the controller no rest --- */
+
+#define RESTLESS_PORT 4
+
+typedef struct Restless
+{
+  Fixture *fixture;
+  unsigned n_left;
+  unsigned n_started;
+} Restless;
+
+/* Ends at once, and the guest, which another vCPU is, has issued the next before anybody looks. */
+static void
+restless_start (void *opaque, AtaCommand *command)
+{
+  Restless *restless = opaque;
+
+  restless->n_started++;
+  ata_command_finish (command, GOOD, 0);
+  if (restless->n_left == 0)
+    return;
+  restless->n_left--;
+  ahci_driver_write_port (restless->fixture->driver, RESTLESS_PORT, CI, 1);
+}
+
+static void
+restless_nothing (void *opaque)
+{
+}
+
+static void
+restless_reset (void *opaque, bool power)
+{
+}
+
+static void
+test_issued_anew_for_ever (Fixture *f, gconstpointer data)
+{
+  static const AtaDriveOps ops = {
+    .signature = ATA_SIGNATURE_DISK,
+    .start = restless_start,
+    .kick = restless_nothing,
+    .reset = restless_reset,
+    .drain = restless_nothing,
+    .free = restless_nothing,
+  };
+  const AhciDriverCommand none = { .command = 0xe3 };
+  const AhciDriverCommand one = { .command = 0x25, .count = 1, .data = DATA, .size = 512 };
+  Restless restless = { .fixture = f, .n_left = 100000 };
+
+  ahci_plug (f->driver->ahci, RESTLESS_PORT, &(AtaDrive){ &ops, &restless });
+  ahci_driver_settle ();
+  ahci_driver_start (f->driver, RESTLESS_PORT);
+  ahci_driver_settle ();
+  ahci_driver_prepare (f->driver, RESTLESS_PORT, 0, &none);
+  ahci_driver_write_port (f->driver, RESTLESS_PORT, CI, 1);
+  g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (restless.n_started, ==, 32);
+  /* The others have their turns while it rests, which is when settle () comes to an end. */
+  ahci_driver_start (f->driver, PORT);
+  g_assert_cmphex (ahci_driver_run (f->driver, PORT, &one), ==, GOOD);
+  g_assert_cmpuint (restless.n_left, >, 0);
+  restless.n_left = 0;
+  ahci_driver_settle ();
+}
+
+/* --- addresses and sizes that cannot be --- */
+
+static void
+test_sector_overflow (Fixture *f, gconstpointer data)
+{
+  static const AhciDriverCommand wrong[] = {
+    { .command = 0x25, .lba = SECTORS, .count = 1, .size = 512 },
+    { .command = 0x25, .lba = SECTORS - 1, .count = 2, .size = 1024 },
+    { .command = 0x25, .lba = UINT64_C (0xffffffffffff), .count = 1, .size = 512 },
+    { .command = 0x25, .lba = 1, .count = 0, .size = 1u << 21 }, /* 65536 of them */
+    { .command = 0x60, .lba = SECTORS, .features = 1, .device = 0x40, .size = 512 },
+    { .command = 0x60, .lba = 1, .features = 0, .device = 0x40, .size = 1u << 21 },
+    { .command = 0xc8, .device = 0x4f, .lba = 0xffffff, .count = 1, .size = 512 },
+    { .command = 0x42, .lba = SECTORS - 1, .count = 2 },
+    { .command = 0x35, .lba = SECTORS, .count = 1, .write = true, .size = 512 },
+    { .command = 0x61, .lba = SECTORS - 7, .features = 8, .write = true, .size = 4096 },
+  };
+  struct stat info;
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      AhciDriverCommand command = wrong[i];
+
+      command.data = DATA;
+      ahci_driver_start (f->driver, PORT);
+      ahci_driver_prepare (f->driver, PORT, 0, &command);
+      if ((command.command & ~1u) == 0x60)
+        set (f, SACT, 1);
+      set (f, CI, 1);
+      ahci_driver_wait (f->driver, PORT, 1);
+      g_assert_cmphex (get (f, TFD) & 0xff01, ==, 0x1001);
+      ahci_driver_stop (f->driver, PORT);
+    }
+  g_assert_cmpuint (block_calls.n_reads + block_calls.n_writes, ==, 0);
+  g_assert_cmpint (stat (f->path, &info), ==, 0);
+  g_assert_cmpint (info.st_size, ==, IMAGE);
+}
+
+/* Less memory than sectors: nothing is moved at all. More of it: what is too much stays as it was. */
+static void
+test_odd_sizes (Fixture *f, gconstpointer data)
+{
+  static const uint32_t sizes[] = { 0, 2, 510, 512, 1022 };
+  const AhciDriverCommand roomy = { .command = 0x25, .count = 1, .data = DATA, .size = 1536 };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (sizes); i++)
+    for (unsigned write = 0; write < 2; write++)
+      {
+        const AhciDriverCommand command = {
+          .command = write ? 0x35 : 0x25, .count = 2, .write = write, .data = DATA, .size = sizes[i]
+        };
+
+        ahci_driver_start (f->driver, PORT);
+        g_assert_cmphex (ahci_driver_run (f->driver, PORT, &command), ==, 0x0400 | GOOD | 1);
+        ahci_driver_stop (f->driver, PORT);
+      }
+  g_assert_cmpuint (block_calls.n_reads + block_calls.n_writes, ==, 0);
+  memset (memory (f, DATA), 0xee, 1536);
+  ahci_driver_start (f->driver, PORT);
+  g_assert_cmphex (ahci_driver_run (f->driver, PORT, &roomy), ==, GOOD);
+  assert_pattern (memory (f, DATA), 0, 512);
+  g_assert_cmphex (memory (f, DATA)[512], ==, 0xee);
+}
+
+static void
+test_trim_counts (Fixture *f, gconstpointer data)
+{
+  static const uint64_t wrong[] = { UINT64_C (1) << 48 | SECTORS,
+                                    UINT64_C (2) << 48 | (SECTORS - 1), UINT64_MAX,
+                                    UINT64_C (0xffff) << 48 | 1 };
+  const AhciDriverCommand trim = {
+    .command = 0x06, .features = 1, .count = 1, .write = true, .data = DATA, .size = 512
+  };
+  uint8_t bytes[512];
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      const uint64_t range = GUINT64_TO_LE (wrong[i]);
+
+      memset (memory (f, DATA), 0, 512);
+      memcpy (memory (f, DATA), &range, sizeof range);
+      ahci_driver_start (f->driver, PORT);
+      g_assert_cmphex (ahci_driver_run (f->driver, PORT, &trim), ==, 0x1000 | GOOD | 1);
+      ahci_driver_stop (f->driver, PORT);
+    }
+  g_assert_cmphex (block_calls.allocate_modes, ==, 0);
+  read_file (f, IMAGE - 512, bytes, sizeof bytes);
+  assert_pattern (bytes, IMAGE - 512, sizeof bytes);
+}
+
+static void
+test_truncated_under_us (Fixture *f, gconstpointer data)
+{
+  const AhciDriverCommand gone = {
+    .command = 0x25, .lba = 100, .count = 2, .data = DATA, .size = 1024
+  };
+  const AhciDriverCommand there = { .command = 0x25, .count = 1, .data = DATA, .size = 512 };
+
+  g_assert_cmpint (truncate (f->path, 512), ==, 0);
+  ahci_driver_start (f->driver, PORT);
+  g_assert_cmphex (ahci_driver_run (f->driver, PORT, &gone), ==, 0x4000 | GOOD | 1);
+  ahci_driver_stop (f->driver, PORT);
+  ahci_driver_start (f->driver, PORT);
+  g_assert_cmphex (ahci_driver_run (f->driver, PORT, &there), ==, GOOD);
 }
 
 /* As long a list as the header can say, of pieces as small as they get: bounded, and refused. */
@@ -608,6 +909,16 @@ main (int argc, char **argv)
   TEST ("settings", test_settings);
   TEST ("soft-reset", test_soft_reset);
   TEST ("no-memory", test_no_memory);
+  g_test_add ("/ahci/no-room", Fixture, no_ring, setup, test_no_room, teardown);
+  g_test_add ("/ahci/queued-no-room", Fixture, no_ring, setup, test_queued_no_room, teardown);
+  g_test_add ("/ahci/end-without-room", Fixture, no_ring, setup, test_end_without_room, teardown);
+  g_test_add ("/ahci/reset-without-room", Fixture, no_ring, setup, test_reset_without_room,
+              teardown);
+  TEST ("hostile-10-issued-anew-for-ever", test_issued_anew_for_ever);
+  TEST ("hostile-15-sector-overflow", test_sector_overflow);
+  TEST ("hostile-15-odd-sizes", test_odd_sizes);
+  TEST ("hostile-15-trim-counts", test_trim_counts);
+  TEST ("hostile-15-truncated-under-us", test_truncated_under_us);
   TEST ("hostile-7-stop-in-work", test_stop_in_work);
   TEST ("long-list", test_long_list);
   TEST ("without-bus-master", test_without_bus_master);
