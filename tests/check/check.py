@@ -8,12 +8,14 @@ failed, so that one run tells everything:
   unit                                 on BUILD_FOLDER-sanitize (clang, AddressSanitizer and UBSan, fuzz corpora)
 
 Both compilers build with warnings as errors. ALCOVE_CHECK_STAGES picks stages by name ("unit,sanitize"). Ends 0 only if no test
-failed and at least one ran. The last line is "N passed, N failed, N skipped".
+failed and at least one ran. A guest test that had to be run again is told with what had failed, as is a run that took longer than it may.
+The last line is "N passed, N failed, N skipped".
 """
 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +26,10 @@ SANITIZE_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
 }
+# What a clean run may take on two cores.
+LIMIT_MINUTES = 30
+# How tests/nested/appliance and tests/guest/run-in-appliance say that they try again.
+RETRY = re.compile(r"^[\w-]+: RETRY: (.*?)\s*$", re.MULTILINE)
 COUNTED = {
     "OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped",
     "FAIL": "failed", "TIMEOUT": "failed", "ERROR": "failed", "INTERRUPT": "failed", "UNEXPECTEDPASS": "failed",
@@ -36,6 +42,7 @@ class Check:
         self.sanitize = self.build.with_name(self.build.name + "-sanitize")
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.problems = []
+        self.retried = []
         self.seconds = []
 
     def run(self, *command, env=None):
@@ -58,6 +65,7 @@ class Check:
                 self.problems.append(f"{suite} in {build.name}: {test['name']}: {test['result']}")
             elif outcome == "skipped":
                 print(f"check: skipped: {test['name']}")
+            self.retried += [f"{test['name']}: {why}" for why in RETRY.findall(test.get("stdout", "") + "\n" + test.get("stderr", ""))]
 
     def stage(self, name, action):
         chosen = os.environ.get("ALCOVE_CHECK_STAGES")
@@ -81,13 +89,21 @@ class Check:
         self.suite(self.sanitize, "unit", 2, env=SANITIZE_ENVIRONMENT)
 
     def main(self):
+        start = time.monotonic()
         self.stage("lint", lambda: self.suite(self.build, "lint", 2))
         self.stage("unit", lambda: self.suite(self.build, "unit", 2))
         self.stage("sanitize", self.stage_sanitize)
         self.stage("integration", lambda: self.suite(self.build, "integration", 1))
         self.stage("ui", lambda: self.suite(self.build, "ui", 1))
         self.stage("guest", lambda: self.suite(self.build, "guest", 2))
+        minutes = (time.monotonic() - start) / 60
         print("check:", ", ".join(self.seconds))
+        if minutes > LIMIT_MINUTES:
+            print(f"check: WARNING: this took {minutes:.0f} minutes; {LIMIT_MINUTES} are what it may take on two cores")
+        for retry in self.retried:
+            print("check: retried:", retry)
+        if self.retried:
+            print(f"check: {len(self.retried)} retries (above): a test that passed in the end passed only at another try")
         for problem in self.problems:
             print("check: FAILED:", problem)
         ran = self.counts["passed"] + self.counts["failed"]
