@@ -1,7 +1,7 @@
-"""Checks a manual page against its program. Usage: man.py PAGE PROGRAM
+"""Checks a manual page against its program. Usage: man.py PAGE PROGRAM CONTROL
 
 Every option that PROGRAM --help lists is a heading of the page, with the same argument, the page has no option besides, and man
-finds nothing to warn of.
+finds nothing to warn of. The page's section CONTROL has every command and every event of the tables in the folder CONTROL, and no other event.
 """
 
 import os
@@ -11,8 +11,23 @@ import subprocess
 import sys
 
 
+COMMANDS, EVENTS = "qmp-command.c", "qmp-message.c"
+
+
+def control_problems(text, folder):
+    """What section and tables differ in. A name is printed bold; in lower case it is a command, in upper case an event."""
+    commands = re.findall(r'^  \{ "([\w-]+)",', open(os.path.join(folder, COMMANDS), encoding="utf-8").read(), re.M)
+    events = re.findall(r'^  \[MACHINE_EVENT_\w+\] = "(\w+)"', open(os.path.join(folder, EVENTS), encoding="utf-8").read(), re.M)
+    problems = [f"{folder}: no table in {name}" for name, found in ((COMMANDS, commands), (EVENTS, events)) if not found]
+    section = re.search(r"^\.SH CONTROL\n(.*?)^\.SH ", text, re.M | re.S)
+    bold = " ".join(re.findall(r"^\.BR? (.*)$", section.group(1) if section else "", re.M))
+    words = set(re.findall(r"[A-Za-z][\w-]*", bold))
+    problems += [f"the section CONTROL lacks {name}" for name in sorted({*commands, *events} - words)]
+    return problems + [f"{name} of the section CONTROL is no event" for name in sorted(words - set(events)) if name.isupper()]
+
+
 def main():
-    page, program = sys.argv[1:]
+    page, program, control = sys.argv[1:]
     text = open(page, encoding="utf-8").read().replace("\\-", "-")
     usages = re.findall(r"^  (--.+)$", subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout, re.M)
     listed = [usage.split()[0] for usage in usages]
@@ -30,6 +45,7 @@ def main():
         warnings = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True).stderr
         problems += warnings.splitlines()
+    problems += control_problems(text, control)
     if not listed:
         problems.append(f"{program} --help lists no option")
     print("\n".join(problems) if problems else f"man: {len(listed)} options")
