@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "config/vm-config.h"
+#include "firmware-file.h"
 
 /* Only where a distribution's firmware is installed. */
 static bool
@@ -105,63 +106,19 @@ test_damaged_variables (void)
   ovmf_files_clear (&files);
 }
 
-/* --- a store made here: a volume's header of 48h bytes, the store to 2000h, the fault-tolerant writer's block behind it --- */
-
-#define STORE      0x48
-#define FIRST      (STORE + 28)
-#define STORE_END  0x2000
-#define FTW        0x3000
-#define FLASH_SIZE 0x5000
-
-static void
-put (uint8_t *bytes, uint64_t value, unsigned size)
-{
-  for (unsigned i = 0; i < size; i++)
-    bytes[i] = (uint8_t) (value >> (8 * i));
-}
-
-static uint8_t *
-new_variables (void)
-{
-  static const uint8_t guids[][16] = {
-    { 0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f,
-      0x50 },
-    { 0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77,
-      0x92 },
-    { 0x2b, 0x29, 0x58, 0x9e, 0x68, 0x7c, 0x7d, 0x49, 0xa0, 0xce, 0x65, 0x00, 0xfd, 0x9f, 0x1b,
-      0x95 },
-  };
-  uint8_t *bytes = g_malloc (FLASH_SIZE);
-  uint16_t sum = 0;
-
-  memset (bytes, 0xff, FLASH_SIZE);
-  memset (bytes, 0, FIRST);
-  memcpy (bytes + 16, guids[0], 16);
-  put (bytes + 32, FLASH_SIZE, 8);
-  memcpy (bytes + 40, "_FVH", 4);
-  put (bytes + 48, STORE, 2);
-  for (unsigned i = 0; i < STORE; i += 2)
-    sum += bytes[i] | bytes[i + 1] << 8;
-  put (bytes + 50, (uint16_t) -sum, 2);
-  memcpy (bytes + STORE, guids[1], 16);
-  put (bytes + STORE + 16, STORE_END - STORE, 4);
-  bytes[STORE + 20] = 0x5a;
-  bytes[STORE + 21] = 0xfe;
-  memcpy (bytes + FTW, guids[2], 16);
-  return bytes;
-}
+/* --- a store made here --- */
 
 /* Returns where the next one goes. */
 static size_t
 add_variable (uint8_t *bytes, size_t at, uint32_t name_size, uint32_t data_size)
 {
   memset (bytes + at, 0, 60);
-  put (bytes + at, 0x55aa, 2);
+  firmware_file_put (bytes + at, 0x55aa, 2);
   bytes[at + 2] = 0x3f;
-  put (bytes + at + 4, 7, 4);
-  put (bytes + at + 36, name_size, 4);
-  put (bytes + at + 40, data_size, 4);
-  for (uint32_t i = 0; i < name_size + data_size && at + 60 + i < STORE_END; i++)
+  firmware_file_put (bytes + at + 4, 7, 4);
+  firmware_file_put (bytes + at + 36, name_size, 4);
+  firmware_file_put (bytes + at + 40, data_size, 4);
+  for (uint32_t i = 0; i < name_size + data_size && at + 60 + i < FIRMWARE_FILE_STORE_END; i++)
     bytes[at + 60 + i] = (uint8_t) i;
   return (at + 60 + name_size + data_size + 3) / 4 * 4;
 }
@@ -169,14 +126,14 @@ add_variable (uint8_t *bytes, size_t at, uint32_t name_size, uint32_t data_size)
 static bool
 check (const uint8_t *bytes)
 {
-  return ovmf_files_check_variables (bytes, FLASH_SIZE, NULL);
+  return ovmf_files_check_variables (bytes, FIRMWARE_FILE_SIZE, NULL);
 }
 
 static void
 test_good_variables (void)
 {
-  g_autofree uint8_t *bytes = new_variables ();
-  size_t at = FIRST;
+  g_autofree uint8_t *bytes = firmware_file_variables ();
+  size_t at = FIRMWARE_FILE_FIRST;
 
   g_assert_true (check (bytes));
   for (unsigned i = 0; i < 20; i++)
@@ -185,7 +142,7 @@ test_good_variables (void)
       g_assert_true (check (bytes));
     }
   /* To the last byte. */
-  add_variable (bytes, at, 2, STORE_END - at - 62);
+  add_variable (bytes, at, 2, FIRMWARE_FILE_STORE_END - at - 62);
   g_assert_true (check (bytes));
 }
 
@@ -193,9 +150,9 @@ test_good_variables (void)
 static void
 test_damage_in_the_variables (void)
 {
-  g_autofree uint8_t *bytes = new_variables ();
+  g_autofree uint8_t *bytes = firmware_file_variables ();
   g_autoptr (GError) error = NULL;
-  const size_t second = add_variable (bytes, FIRST, 12, 30);
+  const size_t second = add_variable (bytes, FIRMWARE_FILE_FIRST, 12, 30);
   const size_t end = add_variable (bytes, second, 12, 30);
   static const struct
   {
@@ -203,22 +160,32 @@ test_damage_in_the_variables (void)
     uint64_t value;
     unsigned size;
   } cases[] = {
-    { 0, 0x55ab, 2 },      { 0, 0xffff, 2 },      { 0, 0, 2 },           { 36, 13, 4 },
-    { 36, STORE_END, 4 },  { 36, 0x7ffffffe, 4 }, { 36, 0xfffffffe, 4 }, { 40, STORE_END, 4 },
-    { 40, 0xfffffffe, 4 }, { 40, 34, 4 },         { 36, 8, 4 },          { 40, 26, 4 },
+    { 0, 0x55ab, 2 },
+    { 0, 0xffff, 2 },
+    { 0, 0, 2 },
+    { 36, 13, 4 },
+    { 36, FIRMWARE_FILE_STORE_END, 4 },
+    { 36, 0x7ffffffe, 4 },
+    { 36, 0xfffffffe, 4 },
+    { 40, FIRMWARE_FILE_STORE_END, 4 },
+    { 40, 0xfffffffe, 4 },
+    { 40, 34, 4 },
+    { 36, 8, 4 },
+    { 40, 26, 4 },
     { 36, UINT64_MAX, 8 },
   };
 
   g_assert_true (check (bytes));
   for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      g_autofree uint8_t *copy = g_memdup2 (bytes, FLASH_SIZE);
+      g_autofree uint8_t *copy = g_memdup2 (bytes, FIRMWARE_FILE_SIZE);
 
-      put (copy + FIRST + cases[i].offset, cases[i].value, cases[i].size);
+      firmware_file_put (copy + FIRMWARE_FILE_FIRST + cases[i].offset, cases[i].value,
+                         cases[i].size);
       g_assert_false (check (copy));
     }
   bytes[end + 100] = 0;
-  g_assert_false (ovmf_files_check_variables (bytes, FLASH_SIZE, &error));
+  g_assert_false (ovmf_files_check_variables (bytes, FIRMWARE_FILE_SIZE, &error));
   g_assert_cmpstr (error->message, ==, "its variables are damaged: some of them would be lost");
 }
 
@@ -226,14 +193,14 @@ test_damage_in_the_variables (void)
 static void
 test_unfinished_writes (void)
 {
-  g_autofree uint8_t *bytes = new_variables ();
-  const size_t second = add_variable (bytes, FIRST, 12, 30);
+  g_autofree uint8_t *bytes = firmware_file_variables ();
+  const size_t second = add_variable (bytes, FIRMWARE_FILE_FIRST, 12, 30);
   const size_t third = add_variable (bytes, second, 12, 30);
 
   /* A header byte by byte, its state last; then contents. */
   for (unsigned n = 0; n <= 60 + 12 + 30; n++)
     {
-      g_autofree uint8_t *copy = g_memdup2 (bytes, FLASH_SIZE);
+      g_autofree uint8_t *copy = g_memdup2 (bytes, FIRMWARE_FILE_SIZE);
 
       memset (copy + second + n, 0xff, third - second - n);
       if (n < 60)
@@ -243,16 +210,16 @@ test_unfinished_writes (void)
   /* The store, erased to be written anew: only with the writer's record of it, and not once that is complete. */
   memset (bytes, 0xff, second + 20);
   g_assert_false (check (bytes));
-  bytes[FTW + 32] = 0xfc;
-  put (bytes + FTW + 32 + 24, 1, 8);
-  put (bytes + FTW + 32 + 32, 0, 8);
+  bytes[FIRMWARE_FILE_FTW + 32] = 0xfc;
+  firmware_file_put (bytes + FIRMWARE_FILE_FTW + 32 + 24, 1, 8);
+  firmware_file_put (bytes + FIRMWARE_FILE_FTW + 32 + 32, 0, 8);
   g_assert_true (check (bytes));
-  bytes[FTW + 32] = 0xf8;
+  bytes[FIRMWARE_FILE_FTW + 32] = 0xf8;
   g_assert_false (check (bytes));
   /* A second write, of which the first's numbers tell the place. */
-  bytes[FTW + 32 + 80] = 0xfe;
+  bytes[FIRMWARE_FILE_FTW + 32 + 80] = 0xfe;
   g_assert_true (check (bytes));
-  put (bytes + FTW + 32 + 24, UINT64_MAX, 8);
+  firmware_file_put (bytes + FIRMWARE_FILE_FTW + 32 + 24, UINT64_MAX, 8);
   g_assert_false (check (bytes));
 }
 
