@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
 
@@ -61,23 +60,30 @@ machine_lock_set_holder (int fd, const char *holder, GPid pid, GError **error)
   return TRUE;
 }
 
+static struct flock
+whole_file (short type)
+{
+  return (struct flock){ .l_type = type, .l_whence = SEEK_SET };
+}
+
 int
 machine_lock_take (const char *folder, const char *holder, GError **error)
 {
+  struct flock lock = whole_file (F_WRLCK);
   g_autofree char *other = NULL;
   GPid other_pid;
   int fd = open_lock (folder, O_RDWR | O_CREAT, error);
 
   if (fd < 0)
     return -1;
-  if (flock (fd, LOCK_EX | LOCK_NB) == 0)
+  if (fcntl (fd, F_OFD_SETLK, &lock) == 0)
     {
       if (machine_lock_set_holder (fd, holder, getpid (), error))
         return fd;
       close (fd);
       return -1;
     }
-  if (errno != EWOULDBLOCK)
+  if (errno != EAGAIN && errno != EACCES)
     {
       int saved_errno = errno;
 
@@ -99,6 +105,7 @@ machine_lock_take (const char *folder, const char *holder, GError **error)
 gboolean
 machine_lock_is_held (const char *folder, char **holder, GPid *pid)
 {
+  struct flock lock = whole_file (F_RDLCK);
   g_autofree char *who = NULL;
   GPid who_pid = 0;
   gboolean held = FALSE;
@@ -106,8 +113,8 @@ machine_lock_is_held (const char *folder, char **holder, GPid *pid)
 
   if (fd >= 0)
     {
-      /* A shared lock, so that two who only look do not disturb each other. */
-      held = flock (fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+      /* This asks without taking, so that who looks is in nobody's way. */
+      held = fcntl (fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
       if (held)
         read_holder (fd, &who, &who_pid);
       close (fd);

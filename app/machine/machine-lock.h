@@ -4,7 +4,7 @@
 
 G_BEGIN_DECLS
 
-/* One writer at a time for a machine's folder: an flock () on its file `lock`.
+/* One writer at a time for a machine's folder: a lock on its file `lock` (fcntl () with F_OFD_SETLK).
  *
  * The lock belongs to the open file description, so it lives as long as any process has the
  * descriptor open: the launcher hands it to the VMM, which thereby holds it until it ends,

@@ -84,6 +84,37 @@ test_garbage (void)
   close (fd);
 }
 
+static int looked_enough; /* atomic */
+
+static gpointer
+look_all_the_time (gpointer folder)
+{
+  while (!g_atomic_int_get (&looked_enough))
+    machine_lock_is_held (folder, NULL, NULL);
+  return NULL;
+}
+
+/* Who only looks does not make it fail. */
+static void
+test_others_look (void)
+{
+  const char *folder = app_test_folder ();
+  g_autoptr (GError) error = NULL;
+  GThread *thread;
+
+  close (machine_lock_take (folder, "Alcove", &error));
+  thread = g_thread_new ("looks", look_all_the_time, (gpointer) folder);
+  for (guint i = 0; i < 300; i++)
+    {
+      int fd = machine_lock_take (folder, "Alcove", &error);
+
+      g_assert_no_error (error);
+      close (fd);
+    }
+  g_atomic_int_set (&looked_enough, TRUE);
+  g_thread_join (thread);
+}
+
 static void
 test_no_folder (void)
 {
@@ -100,6 +131,7 @@ main (int argc, char **argv)
   g_test_add_func ("/machine-lock/take", test_take);
   g_test_add_func ("/machine-lock/child-holds-it", test_child_holds_it);
   g_test_add_func ("/machine-lock/garbage", test_garbage);
+  g_test_add_func ("/machine-lock/others-look", test_others_look);
   g_test_add_func ("/machine-lock/no-folder", test_no_folder);
   return g_test_run ();
 }
