@@ -25,7 +25,7 @@ on_command_done (GObject *source, GAsyncResult *result, gpointer data)
       return;
     }
   if (g_task_get_source_tag (task) == alcove_machine_shut_down_async && self->session != NULL)
-    machine_session_expect_shutdown (self->session);
+    machine_session_expect_shutdown (self->session, self->shut_down_patience_ms);
   g_task_return_boolean (task, TRUE);
 }
 
@@ -61,7 +61,12 @@ void
 alcove_machine_shut_down_async (AlcoveMachine *self, GCancellable *cancellable,
                                 GAsyncReadyCallback callback, gpointer data)
 {
+  MachineControl *control = alcove_machine_get_control (self);
+
   alcove_machine_save_thumbnail (self);
+  /* A guest whose processors stand still sees no button. Commands are carried out in order. */
+  if (self->state == MACHINE_STATE_PAUSED && control != NULL)
+    machine_control_execute_async (control, "cont", NULL, cancellable, NULL, NULL);
   run_command (self, "system_powerdown", alcove_machine_shut_down_async, cancellable, callback,
                data);
 }

@@ -23,7 +23,8 @@ struct _AlcoveMachine
   GFileMonitor *monitor;
   guint probe_source;
   guint thumbnail_source;
-  guint thumbnail_seconds;
+  guint n_watchers; /* of its thumbnail */
+  guint shut_down_patience_ms;
   gboolean probing;
 };
 

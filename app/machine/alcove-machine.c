@@ -16,7 +16,10 @@
  * lock (it starts the machine) or saves a thumbnail makes this object look again. */
 
 /* How often a machine that someone else runs, but that does not answer yet, is asked again. */
-#define PROBE_AGAIN_MS 1000
+#define THUMBNAIL_SECONDS 3
+/* Longer than the window waits until it offers to force it off. */
+#define SHUT_DOWN_PATIENCE_MS 30000
+#define PROBE_AGAIN_MS        1000
 
 G_DEFINE_FINAL_TYPE (AlcoveMachine, alcove_machine, G_TYPE_OBJECT)
 
@@ -189,23 +192,45 @@ static void
 update_thumbnail_timer (AlcoveMachine *self)
 {
   g_clear_handle_id (&self->thumbnail_source, g_source_remove);
-  if (self->thumbnail_seconds > 0 && self->session != NULL)
-    self->thumbnail_source =
-        g_timeout_add_seconds (self->thumbnail_seconds, on_thumbnail_due, self);
+  if (self->n_watchers > 0 && self->session != NULL)
+    self->thumbnail_source = g_timeout_add_seconds (THUMBNAIL_SECONDS, on_thumbnail_due, self);
 }
 
 void
-alcove_machine_set_thumbnail_interval (AlcoveMachine *self, guint seconds)
+alcove_machine_watch_thumbnail (AlcoveMachine *self)
 {
-  if (self->thumbnail_seconds == seconds)
+  if (self->n_watchers++ > 0)
     return;
-  self->thumbnail_seconds = seconds;
   update_thumbnail_timer (self);
-  if (seconds > 0)
-    alcove_machine_save_thumbnail (self);
+  alcove_machine_save_thumbnail (self);
+}
+
+void
+alcove_machine_unwatch_thumbnail (AlcoveMachine *self)
+{
+  g_return_if_fail (self->n_watchers > 0);
+  if (--self->n_watchers == 0)
+    update_thumbnail_timer (self);
 }
 
 /* --- the session --------------------------------------------------------------------------- */
+
+/* With the lock held, so that it is not the socket of a machine that somebody starts just now. Whoever has the lock removes it
+ * himself. */
+static void
+remove_stale_socket (AlcoveMachine *self)
+{
+  g_autofree char *path = machine_launch_dup_control_path (self->folder);
+  int fd;
+
+  if (access (path, F_OK) != 0)
+    return;
+  fd = machine_lock_take (self->folder, "Alcove", NULL);
+  if (fd < 0)
+    return;
+  g_unlink (path);
+  close (fd);
+}
 
 static void
 on_session_changed (MachineSession *session, GParamSpec *pspec, gpointer data)
@@ -223,13 +248,12 @@ on_session_ended (MachineSession *session, int exit_status, const char *problem,
 {
   g_autoptr (AlcoveMachine) self = g_object_ref (data);
   g_autoptr (GPtrArray) tasks = g_steal_pointer (&self->off_tasks);
-  g_autofree char *path = machine_launch_dup_control_path (self->folder);
 
   self->off_tasks = g_ptr_array_new_with_free_func (g_object_unref);
   g_signal_handlers_disconnect_by_data (session, self);
   g_clear_object (&self->session);
   update_thumbnail_timer (self);
-  g_unlink (path);
+  remove_stale_socket (self);
   set_last_error (self, problem);
   set_state (self, problem != NULL ? MACHINE_STATE_CRASHED : MACHINE_STATE_STOPPED,
              MACHINE_ACCELERATOR_UNKNOWN);
@@ -439,7 +463,7 @@ alcove_machine_reconnect_async (AlcoveMachine *self, GCancellable *cancellable,
     }
   if (!machine_lock_is_held (self->folder, NULL, NULL))
     {
-      g_unlink (path);
+      remove_stale_socket (self);
       /* Somebody else had begun to start it and did not get there. */
       if (self->state == MACHINE_STATE_STARTING)
         set_state (self, MACHINE_STATE_STOPPED, MACHINE_ACCELERATOR_UNKNOWN);
@@ -671,5 +695,6 @@ static void
 alcove_machine_init (AlcoveMachine *self)
 {
   self->lock_fd = -1;
+  self->shut_down_patience_ms = SHUT_DOWN_PATIENCE_MS;
   self->off_tasks = g_ptr_array_new_with_free_func (g_object_unref);
 }

@@ -52,8 +52,8 @@ void alcove_machine_start_async (AlcoveMachine *self, GCancellable *cancellable,
                                  GAsyncReadyCallback callback, gpointer data);
 gboolean alcove_machine_start_finish (AlcoveMachine *self, GAsyncResult *result, GError **error);
 
-/* Presses the power button; done when the VMM took the command. The state is "stopping" until
- * the guest powers off. */
+/* Presses the power button, after going on with a paused machine; done when the VMM took the command. The state is "stopping" until
+ * the guest powers off, or for half a minute, when it does not. */
 void alcove_machine_shut_down_async (AlcoveMachine *self, GCancellable *cancellable,
                                      GAsyncReadyCallback callback, gpointer data);
 gboolean alcove_machine_shut_down_finish (AlcoveMachine *self, GAsyncResult *result,
@@ -101,9 +101,10 @@ int alcove_machine_open_display_finish (AlcoveMachine *self, GAsyncResult *resul
 /* The control connection; NULL when it is not running. Borrowed. */
 MachineControl *alcove_machine_get_control (AlcoveMachine *self);
 
-/* Takes a picture each `seconds` while it runs (0: never, the start), and one when it is asked
- * to stop. */
-void alcove_machine_set_thumbnail_interval (AlcoveMachine *self, guint seconds);
+/* Takes a picture now and every few seconds while it runs, as long as somebody watches; one is also taken when it is asked to stop.
+ * Each watch is ended by one unwatch. */
+void alcove_machine_watch_thumbnail (AlcoveMachine *self);
+void alcove_machine_unwatch_thumbnail (AlcoveMachine *self);
 
 /* The path of the VMM's log (free it). */
 char *alcove_machine_dup_log_path (AlcoveMachine *self);

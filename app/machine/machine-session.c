@@ -29,6 +29,7 @@ struct _MachineSession
   MachineAccelerator accelerator;
   guint gone_source;
   guint kill_source;
+  guint patience_source; /* while "stopping" may end by itself */
   guint gone_polls;
   gboolean reconnecting;
   gboolean end_expected; /* the guest powered off, or we told it to */
@@ -90,6 +91,7 @@ end (MachineSession *self, int exit_status)
   self->ended = TRUE;
   g_clear_handle_id (&self->gone_source, g_source_remove);
   g_clear_handle_id (&self->kill_source, g_source_remove);
+  g_clear_handle_id (&self->patience_source, g_source_remove);
   set_control (self, NULL);
   problem = describe_problem (self, exit_status);
   g_debug ("session: ended with %d: %s", exit_status, problem != NULL ? problem : "as it should");
@@ -291,11 +293,28 @@ machine_session_get_accelerator (MachineSession *self)
   return self->accelerator;
 }
 
-void
-machine_session_expect_shutdown (MachineSession *self)
+static gboolean
+on_patience_ends (gpointer data)
 {
-  if (!self->ended)
-    set_state (self, MACHINE_STATE_STOPPING);
+  MachineSession *self = data;
+
+  self->patience_source = 0;
+  if (self->state != MACHINE_STATE_STOPPING || self->end_expected)
+    return G_SOURCE_REMOVE;
+  g_debug ("session: the guest did not power off");
+  set_state (self, MACHINE_STATE_RUNNING);
+  machine_session_query_async (self, NULL, NULL, NULL);
+  return G_SOURCE_REMOVE;
+}
+
+void
+machine_session_expect_shutdown (MachineSession *self, guint patience_ms)
+{
+  if (self->ended)
+    return;
+  set_state (self, MACHINE_STATE_STOPPING);
+  g_clear_handle_id (&self->patience_source, g_source_remove);
+  self->patience_source = g_timeout_add (patience_ms, on_patience_ends, self);
 }
 
 static gboolean
@@ -363,6 +382,7 @@ machine_session_finalize (GObject *object)
 
   g_clear_handle_id (&self->gone_source, g_source_remove);
   g_clear_handle_id (&self->kill_source, g_source_remove);
+  g_clear_handle_id (&self->patience_source, g_source_remove);
   set_control (self, NULL);
   g_clear_object (&self->child);
   g_free (self->folder);

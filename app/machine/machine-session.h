@@ -33,8 +33,9 @@ void machine_session_query_async (MachineSession *self, GCancellable *cancellabl
                                   GAsyncReadyCallback callback, gpointer data);
 gboolean machine_session_query_finish (MachineSession *self, GAsyncResult *result, GError **error);
 
-/* Asked to power off: "stopping" from now on, and ending is no crash. */
-void machine_session_expect_shutdown (MachineSession *self);
+/* Its power button was pressed: "stopping" from now on. A guest may not mind: when it has not powered off within the time, what
+ * the VMM says of its state counts again. */
+void machine_session_expect_shutdown (MachineSession *self, guint patience_ms);
 
 /* QMP quit, and after a few seconds without effect SIGKILL. "ended" follows. */
 void machine_session_force_off (MachineSession *self);

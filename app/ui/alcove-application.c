@@ -93,6 +93,18 @@ alcove_application_show_machine (AlcoveApplication *self, AlcoveMachine *machine
 }
 
 void
+alcove_application_open_window (AlcoveApplication *self, AlcoveMachine *machine)
+{
+  AlcoveWindow *shown = find_window_of (self, machine);
+  AlcoveWindow *window = alcove_window_new (self);
+
+  if (shown != NULL)
+    alcove_window_let_go_of_machine (shown);
+  alcove_window_show_machine (window, machine);
+  gtk_window_present (GTK_WINDOW (window));
+}
+
+void
 alcove_application_forget_machine (AlcoveApplication *self, AlcoveMachine *machine)
 {
   AlcoveWindow *window = find_window_of (self, machine);

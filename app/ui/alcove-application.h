@@ -33,6 +33,9 @@ UiState *alcove_application_get_ui_state (AlcoveApplication *self);
 void alcove_application_show_machine (AlcoveApplication *self, AlcoveMachine *machine,
                                       GtkWindow *window);
 
+/* In a window of its own; the one that shows it now goes back to the library. */
+void alcove_application_open_window (AlcoveApplication *self, AlcoveMachine *machine);
+
 /* Asks a window to let go of `machine`, which is about to be deleted. */
 void alcove_application_forget_machine (AlcoveApplication *self, AlcoveMachine *machine);
 

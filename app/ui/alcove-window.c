@@ -145,6 +145,13 @@ alcove_window_show_machine (AlcoveWindow *self, AlcoveMachine *machine)
   machine_page_focus (self->machine_page);
 }
 
+void
+alcove_window_let_go_of_machine (AlcoveWindow *self)
+{
+  alcove_window_show_library (self);
+  machine_page_set_machine (self->machine_page, NULL);
+}
+
 char *
 alcove_window_dup_place (AlcoveWindow *self)
 {

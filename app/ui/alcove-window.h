@@ -13,6 +13,8 @@ G_DECLARE_FINAL_TYPE (AlcoveWindow, alcove_window, ALCOVE, WINDOW, AdwApplicatio
 AlcoveWindow *alcove_window_new (AlcoveApplication *application);
 
 void alcove_window_show_library (AlcoveWindow *self);
+/* The same, and its machine's screen is free for another window at once. */
+void alcove_window_let_go_of_machine (AlcoveWindow *self);
 void alcove_window_show_gallery (AlcoveWindow *self);
 void alcove_window_show_entry (AlcoveWindow *self, GalleryEntry *entry);
 void alcove_window_show_machine (AlcoveWindow *self, AlcoveMachine *machine);

@@ -1,4 +1,4 @@
-"""The program as a user meets it: windows, keys, machines that run. Usage: test-app-window.py ALCOVE ALCOVE_VMM
+"""The program as a user meets it: windows, keys, machines that run. Usage: test-app-window.py ALCOVE ALCOVE_VMM FAKE_VMM
 
 Runs under with-display. Each test has a library, downloads and settings of its own; the gallery has one system, the distribution's
 installer kernel served by HTTP on 127.0.0.1, and one whose checksum is wrong. The window is driven by keys (xdotool) and asked
@@ -20,7 +20,7 @@ import threading
 import time
 import unittest
 
-ALCOVE, VMM = map(os.path.abspath, sys.argv[1:3])
+ALCOVE, VMM, FAKE_VMM = map(os.path.abspath, sys.argv[1:4])
 GALLERY = pathlib.Path(__file__).resolve().parents[2] / "data/gallery"
 KERNEL = pathlib.Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux")
 PIECE = 256 * 1024
@@ -438,6 +438,52 @@ class AppTest(unittest.TestCase):
         self.assertEqual(self.machine()["name"], "After")
         self.wait_place("library/grid")
 
+    def test_a_second_window_and_the_end(self):
+        """The machine moves to the new window; the program ends with the last one. None stays that nobody sees."""
+        self.alcove("install", "able", "--name", "Mine")
+        self.open_app("Mine")
+        before = self.windows()
+        self.press("ctrl+o")
+        self.wait_for("a second window", lambda: len(self.windows()) == len(before) + 1)
+        self.focus()
+        self.wait_for("it shows the machine", lambda: self.place() == "machine")
+        self.press("ctrl+w")
+        self.wait_for("it is gone", lambda: len(self.windows()) == len(before))
+        self.focus()
+        self.wait_place("library/grid")
+        self.press("ctrl+w")
+        self.assertEqual(self.app.wait(PATIENCE), 0)
+        self.app.stdout.close()
+        self.app = None
+
+    def test_a_broken_machine_is_opened_and_says_why(self):
+        self.alcove("install", "able", "--name", "Mine")
+        (self.folder / "data/machines" / self.machine()["id"] / "machine.ini").write_text("garbage")
+        self.assertEqual(self.open_app(), "library/grid")
+        self.press("Return")
+        self.wait_place("machine")
+
+    def test_a_machine_by_keys_alone(self):
+        """Started, shut down, started again and deleted while it runs; the monitor is one that powers off when it is asked to."""
+        self.environment["ALCOVE_VMM"] = FAKE_VMM
+        self.alcove("install", "able", "--name", "Mine")
+        self.assertEqual(self.open_app(), "library/grid")
+        for again in (False, True):
+            self.press("ctrl+Return")
+            self.wait_place("machine")
+            self.wait_for("it is started", lambda: self.machine()["state"] != "stopped")
+            self.press("ctrl+alt+Home", "alt+Left")
+            self.wait_place("library/grid")
+            if not again:
+                self.press("ctrl+End")
+                self.wait_for("it is off", lambda: self.machine()["state"] == "stopped")
+        before = len(self.windows())
+        self.press("Delete")
+        self.wait_dialog(before)
+        self.press("alt+d")
+        self.wait_for("the machine is gone", lambda: not self.machines())
+        self.wait_place("library/empty")
+
     def test_the_command_line_reaches_this_library_only(self):
         self.alcove("install", "able", "--name", "Here")
         self.open_app()
@@ -452,4 +498,4 @@ if __name__ == "__main__":
         print("debian-installer-12-netboot-amd64 or xdotool is not installed", file=sys.stderr)
         sys.exit(77)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[3:]])
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[4:]])

@@ -5,8 +5,6 @@
 #include "ui/library/job-card.h"
 #include "ui/library/machine-card.h"
 
-#define THUMBNAIL_SECONDS 3
-
 struct _LibraryPage
 {
   GtkWidget parent_instance;
@@ -18,7 +16,8 @@ struct _LibraryPage
   GtkFilterListModel *machines; /* those that the search finds */
   GListModel *items;            /* the jobs, then the machines */
   GtkCustomFilter *filter;
-  char **words; /* folded */
+  GPtrArray *watched; /* the machines whose thumbnails are kept new for this page */
+  char **words;       /* folded */
   gboolean live;
 };
 
@@ -60,15 +59,20 @@ update_stack (LibraryPage *self)
 static void
 update_thumbnails (LibraryPage *self)
 {
-  gboolean on = self->live && gtk_widget_get_mapped (GTK_WIDGET (self));
+  gboolean on = self->store != NULL && self->live && gtk_widget_get_mapped (GTK_WIDGET (self));
+  g_autoptr (GPtrArray) before = g_steal_pointer (&self->watched);
+  guint n_machines = on ? g_list_model_get_n_items (G_LIST_MODEL (self->store)) : 0;
 
-  for (guint i = 0;
-       self->store != NULL && i < g_list_model_get_n_items (G_LIST_MODEL (self->store)); i++)
+  self->watched = g_ptr_array_new_with_free_func (g_object_unref);
+  for (guint i = 0; i < n_machines; i++)
     {
-      g_autoptr (AlcoveMachine) machine = g_list_model_get_item (G_LIST_MODEL (self->store), i);
+      AlcoveMachine *machine = g_list_model_get_item (G_LIST_MODEL (self->store), i);
 
-      alcove_machine_set_thumbnail_interval (machine, on ? THUMBNAIL_SECONDS : 0);
+      alcove_machine_watch_thumbnail (machine);
+      g_ptr_array_add (self->watched, machine);
     }
+  for (guint i = 0; i < before->len; i++)
+    alcove_machine_unwatch_thumbnail (before->pdata[i]);
 }
 
 static void
@@ -158,10 +162,18 @@ library_page_dispose (GObject *object)
   g_clear_object (&self->machines);
   g_clear_object (&self->filter);
   g_clear_object (&self->store);
+  update_thumbnails (self);
   g_clear_pointer (&self->words, g_strfreev);
   self->grid = NULL;
   g_clear_pointer ((GtkWidget **) &self->stack, gtk_widget_unparent);
   G_OBJECT_CLASS (library_page_parent_class)->dispose (object);
+}
+
+static void
+library_page_finalize (GObject *object)
+{
+  g_ptr_array_unref (LIBRARY_PAGE (object)->watched);
+  G_OBJECT_CLASS (library_page_parent_class)->finalize (object);
 }
 
 static void
@@ -170,6 +182,7 @@ library_page_class_init (LibraryPageClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = library_page_dispose;
+  G_OBJECT_CLASS (klass)->finalize = library_page_finalize;
   widget_class->map = library_page_map;
   widget_class->unmap = library_page_unmap;
   gtk_widget_class_set_template_from_resource (widget_class,
@@ -183,5 +196,6 @@ static void
 library_page_init (LibraryPage *self)
 {
   self->live = TRUE;
+  self->watched = g_ptr_array_new_with_free_func (g_object_unref);
   gtk_widget_init_template (GTK_WIDGET (self));
 }

@@ -110,10 +110,7 @@ do_open (AlcoveMachine *machine, GtkWidget *widget)
 static void
 do_open_window (AlcoveMachine *machine, GtkWidget *widget)
 {
-  AlcoveApplication *application = alcove_application_get ();
-
-  alcove_application_show_machine (application, machine,
-                                   GTK_WINDOW (alcove_window_new (application)));
+  alcove_application_open_window (alcove_application_get (), machine);
 }
 
 static void
@@ -370,12 +367,12 @@ typedef struct ActionInfo
 } ActionInfo;
 
 static const ActionInfo infos[] = {
-  { "open", do_open, ALL, NULL },
+  { "open", do_open, ALL | IN (BROKEN), NULL },
   { "open-window", do_open_window, ALL, "<Control>o" },
   { "start", do_start_and_open, IDLE, "<Control>Return" },
   { "pause", do_pause, IN (RUNNING), "<Control>p" },
   { "resume", do_resume, IN (PAUSED), "<Control>p" },
-  { "shut-down", do_shut_down, IN (RUNNING) | IN (PAUSED), "<Control>End" },
+  { "shut-down", do_shut_down, LIVE, "<Control>End" },
   { "reset", do_reset, LIVE, NULL },
   { "force-off", do_force_off, LIVE | IN (STARTING), "<Control><Shift>End" },
   { "rename", do_rename, ALL, "F2" },

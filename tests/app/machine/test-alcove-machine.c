@@ -1,9 +1,12 @@
 #include "machine/machine-store.h"
 
 #include "app-test.h"
+#include "machine/alcove-machine-private.h"
+#include "machine/machine-launch.h"
 #include "machine/machine-lock.h"
 #include "machine/machine-thumbnail.h"
 
+#include <signal.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
 #include <libglib-testing/signal-logger.h>
@@ -162,6 +165,58 @@ test_force_off (void)
   g_assert_true (RUN (machine, force_off, &error)); /* off already */
 }
 
+/* A guest that does not mind its power button runs on, and can be asked again; a paused one is woken for it. */
+static void
+test_shut_down_ignored (void)
+{
+  g_autoptr (AlcoveMachine) machine = make_machine ();
+  g_autoptr (GError) error = NULL;
+
+  machine->shut_down_patience_ms = 50;
+  start (machine, "stubborn");
+  g_assert_true (RUN (machine, pause, &error));
+  wait_for_state (machine, MACHINE_STATE_PAUSED);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_assert_true (RUN (machine, shut_down, &error));
+      g_assert_no_error (error);
+      g_assert_cmpint (alcove_machine_get_state (machine), ==, MACHINE_STATE_STOPPING);
+      wait_for_state (machine, MACHINE_STATE_RUNNING);
+    }
+  machine->shut_down_patience_ms = 60000;
+  g_assert_true (RUN (machine, shut_down, &error));
+  g_assert_true (RUN (machine, shut_down, &error));
+  g_assert_cmpint (alcove_machine_get_state (machine), ==, MACHINE_STATE_STOPPING);
+  g_assert_true (RUN (machine, force_off, &error));
+}
+
+/* Somebody else starts the machine in the moment after its VMM ended: the socket is his. */
+static void
+test_next_ones_socket (void)
+{
+  g_autoptr (AlcoveMachine) machine = make_machine ();
+  const char *folder = alcove_machine_get_folder (machine);
+  g_autofree char *path = machine_launch_dup_control_path (folder);
+  g_autoptr (GError) error = NULL;
+  GPid pid = 0;
+  int fd;
+
+  start (machine, "");
+  g_assert_true (machine_lock_is_held (folder, NULL, &pid));
+  g_assert_no_errno (kill (pid, SIGKILL));
+  do
+    fd = machine_lock_take (folder, "another", NULL);
+  while (fd < 0);
+  g_unlink (path);
+  app_test_write (path, "");
+  while (alcove_machine_is_active (machine))
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_true (app_test_exists (path));
+  close (fd);
+  g_assert_true (RUN (machine, reconnect, &error));
+  g_assert_false (app_test_exists (path));
+}
+
 /* While it starts: a VMM that never answers is given up. */
 static void
 test_force_off_starting (void)
@@ -279,10 +334,17 @@ test_thumbnail (void)
 
   g_assert_null (alcove_machine_get_thumbnail (machine));
   start (machine, "");
-  alcove_machine_set_thumbnail_interval (machine, 1000); /* and one at once */
+  alcove_machine_watch_thumbnail (machine);
   while (alcove_machine_get_thumbnail (machine) == NULL)
     g_main_context_iteration (NULL, TRUE);
   g_assert_cmpstr (alcove_machine_get_thumbnail (machine), ==, path);
+
+  /* One of two who watch has seen enough: for the other it goes on. */
+  alcove_machine_watch_thumbnail (machine);
+  alcove_machine_unwatch_thumbnail (machine);
+  g_assert_cmpuint (machine->thumbnail_source, !=, 0);
+  alcove_machine_unwatch_thumbnail (machine);
+  g_assert_cmpuint (machine->thumbnail_source, ==, 0);
   g_assert_true (RUN (machine, force_off, &error));
 }
 
@@ -432,6 +494,8 @@ main (int argc, char **argv)
   g_test_add_func ("/alcove-machine/does-not-start", test_does_not_start);
   g_test_add_func ("/alcove-machine/crash", test_crash);
   g_test_add_func ("/alcove-machine/force-off", test_force_off);
+  g_test_add_func ("/alcove-machine/shut-down-ignored", test_shut_down_ignored);
+  g_test_add_func ("/alcove-machine/next-ones-socket", test_next_ones_socket);
   g_test_add_func ("/alcove-machine/force-off-starting", test_force_off_starting);
   g_test_add_func ("/alcove-machine/somebody-elses", test_somebody_elses);
   g_test_add_func ("/alcove-machine/outlives", test_outlives);
