@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ahci-driver.h"
+#include "block/block-raw.h"
 #include "platform/ata-disk.h"
 #include "platform/cd-drive.h"
 
@@ -129,8 +130,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 
   g_assert_cmpint (ftruncate (disk_fd, IMAGE_SIZE), ==, 0);
   g_assert_cmpint (ftruncate (cd_fd, IMAGE_SIZE), ==, 0);
-  const AtaDiskConfig disk_config = { .file = disk_path, .serial = "disk" };
-  g_assert_true (ata_disk_new (&disk_config, home, &disk, NULL));
+  AtaDiskConfig disk_config = { .serial = "disk" };
+  g_assert_true (block_raw_open_backend (disk_path, false, &disk_config.backend, NULL));
+  ata_disk_new (&disk_config, home, &disk);
   const CdDriveConfig cd_config = { .file = cd_path, .serial = "cd" };
   CdDrive *cd = cd_drive_new (&cd_config, home, &drive, NULL);
   g_assert_nonnull (cd);

@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <glib.h>
 
-/* A raw image file or block device of the host, opened, locked and measured. */
-#define BLOCK_SECTOR_SIZE 512u
+#include "block/block-backend.h"
 
+/* A raw image file or block device of the host, opened, locked and measured. */
 typedef struct BlockImage
 {
   int fd;             /* buffered; -1: not open */

@@ -516,3 +516,66 @@ block_raw_drain (BlockRaw *raw)
       collect (raw);
     }
 }
+
+/* --- as a backend --- */
+
+static void
+submit (void *opaque, BlockRequest *request)
+{
+  block_raw_submit (opaque, request);
+}
+
+static void
+kick (void *opaque)
+{
+  block_raw_kick (opaque);
+}
+
+static void
+reap (void *opaque)
+{
+  block_raw_reap (opaque);
+}
+
+static void
+drain (void *opaque)
+{
+  block_raw_drain (opaque);
+}
+
+static void
+free_raw (void *opaque)
+{
+  block_raw_free (opaque);
+}
+
+void
+block_raw_get_backend (BlockRaw *raw, BlockBackend *backend)
+{
+  static const BlockBackendOps ops = {
+    .submit = submit,
+    .kick = kick,
+    .reap = reap,
+    .drain = drain,
+    .free = free_raw,
+  };
+
+  *backend = (BlockBackend){
+    .ops = &ops,
+    .opaque = raw,
+    .fd = block_raw_get_fd (raw),
+    .size = raw->image.size,
+    .alignment = raw->image.alignment,
+  };
+}
+
+bool
+block_raw_open_backend (const char *path, bool readonly, BlockBackend *backend, GError **error)
+{
+  BlockImage image;
+
+  if (!block_image_open (&image, path, readonly, error))
+    return false;
+  block_raw_get_backend (block_raw_new (&image), backend);
+  return true;
+}

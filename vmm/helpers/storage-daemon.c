@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "block/block-nbd.h"
+
 /* Theory of operation
  *
  * The listening socket is made here, in a folder that only this user can enter; we connect to it before the child is started (the
@@ -37,6 +39,7 @@
 struct StorageDaemon
 {
   const VmDiskConfig *disk;
+  StorageDaemonProtocol protocol;
   unsigned n_queues;
 
   GMutex lock; /* guards what follows */
@@ -238,15 +241,37 @@ forget_child (StorageDaemon *self)
   g_clear_object (&self->process);
 }
 
+/* The arguments that say how it is served; NULL-terminated. */
+static GStrv
+new_export (const StorageDaemon *self)
+{
+  const char *writable = self->disk->readonly ? "off" : "on";
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
+  g_autofree char *export = NULL;
+
+  if (self->protocol == STORAGE_DAEMON_NBD)
+    {
+      g_autofree char *server = g_strdup_printf ("addr.type=fd,addr.str=%u", SOCKET_FD);
+
+      g_strv_builder_add_many (words, "--nbd-server", server, NULL);
+      export = g_strdup_printf (
+          "nbd,id=export,node-name=disk,name=" BLOCK_NBD_EXPORT ",writable=%s", writable);
+    }
+  else
+    export = g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
+                              "writable=%s,num-queues=%u",
+                              SOCKET_FD, writable, self->n_queues);
+  g_strv_builder_add_many (words, "--export", export, NULL);
+  return g_strv_builder_end (words);
+}
+
 static bool
 spawn (StorageDaemon *self, int listener, GError **error)
 {
   g_autofree char *program = g_find_program_in_path (PROGRAM);
   g_autofree char *blockdev = new_blockdev (self->disk);
-  g_autofree char *export =
-      g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
-                       "writable=%s,num-queues=%u",
-                       SOCKET_FD, self->disk->readonly ? "off" : "on", self->n_queues);
+  g_auto (GStrv) export = new_export (self);
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
 
   if (!program)
     {
@@ -256,13 +281,16 @@ spawn (StorageDaemon *self, int listener, GError **error)
                    self->disk->file);
       return false;
     }
+  g_strv_builder_add_many (words, program, "--blockdev", blockdev, NULL);
+  g_strv_builder_addv (words, (const char **) export);
+  g_auto (GStrv) arguments = g_strv_builder_end (words);
+  g_autofree char *line = g_strjoinv (" ", arguments);
+  g_debug ("%s", line);
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (
       G_SUBPROCESS_FLAGS_STDERR_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
   g_subprocess_launcher_set_child_setup (launcher, set_up_child, GINT_TO_POINTER (getpid ()), NULL);
   g_subprocess_launcher_take_fd (launcher, dup (listener), SOCKET_FD);
-  g_debug ("%s --blockdev %s --export %s", program, blockdev, export);
-  self->process = g_subprocess_launcher_spawn (launcher, error, program, "--blockdev", blockdev,
-                                               "--export", export, NULL);
+  self->process = g_subprocess_launcher_spawnv (launcher, (const char *const *) arguments, error);
   if (self->process)
     listen_to (self, g_subprocess_get_stderr_pipe (self->process));
   return self->process != NULL;
@@ -271,11 +299,12 @@ spawn (StorageDaemon *self, int listener, GError **error)
 /* --- life --- */
 
 StorageDaemon *
-storage_daemon_new (const VmDiskConfig *disk, unsigned n_queues)
+storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol, unsigned n_queues)
 {
   StorageDaemon *self = g_new0 (StorageDaemon, 1);
 
   self->disk = disk;
+  self->protocol = protocol;
   self->n_queues = n_queues;
   self->said = -1;
   self->complaint = g_string_new (NULL);

@@ -5,15 +5,22 @@
 
 #include "config/vm-config.h"
 
-/* qemu-storage-daemon as a child: it opens one disk image that is not raw and serves it by vhost-user-blk over a socket that nobody else
+/* qemu-storage-daemon as a child: it opens one disk image that is not raw and serves it over a socket that nobody else
  * can reach. Hostile images are parsed there, not in the process with the guest. It ends with this process, however that ends.
  *
  * Errors are one line with the file's name, in G_IO_ERROR.
  */
 typedef struct StorageDaemon StorageDaemon;
 
-/* disk is borrowed. Nothing runs yet. */
-StorageDaemon *storage_daemon_new (const VmDiskConfig *disk, unsigned n_queues);
+typedef enum
+{
+  STORAGE_DAEMON_VHOST_USER_BLK,
+  STORAGE_DAEMON_NBD, /* by the name BLOCK_NBD_EXPORT */
+} StorageDaemonProtocol;
+
+/* disk is borrowed. Nothing runs yet. n_queues: of vhost-user-blk. */
+StorageDaemon *storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol,
+                                   unsigned n_queues);
 /* Lets it write what it holds and waits for it; one that takes too long is killed. */
 void storage_daemon_free (StorageDaemon *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StorageDaemon, storage_daemon_free)

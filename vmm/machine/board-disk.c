@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "helpers/storage-daemon.h"
+#include "machine/board-sata.h"
 #include "machine/device-table.h"
 #include "virtio/vhost-user-blk.h"
 #include "virtio/virtio-blk.h"
@@ -92,7 +93,7 @@ make_served (BoardDisk *disk, unsigned n_queues, GError **error)
     .opaque = disk,
   };
 
-  disk->daemon = storage_daemon_new (config, served.n_queues);
+  disk->daemon = storage_daemon_new (config, STORAGE_DAEMON_VHOST_USER_BLK, served.n_queues);
   disk->served = vhost_user_blk_new (&served, disk->board->memory, NULL, error);
   return disk->served ? vhost_user_blk_get_device (disk->served) : NULL;
 }
@@ -147,7 +148,7 @@ bool
 board_disk_needs_shared_memory (const VmConfig *vm)
 {
   for (unsigned i = 0; i < vm->n_disks; i++)
-    if (vm->disks[i].format != VM_DISK_FORMAT_RAW)
+    if (vm->disks[i].format != VM_DISK_FORMAT_RAW && vm->disks[i].bus == VM_DISK_BUS_VIRTIO)
       return true;
   return false;
 }
@@ -164,9 +165,7 @@ board_disk_resume_all (Board *board, GError **error)
       else if (disk && !vhost_user_blk_resume (disk->served, error))
         return false;
     }
-  if (board->ahci)
-    ahci_resume (board->ahci);
-  return true;
+  return board_sata_resume (board, error);
 }
 
 uint64_t
@@ -174,5 +173,7 @@ board_disk_get_size (const Board *board, unsigned index)
 {
   const BoardDisk *disk = board->disks[index];
 
-  return disk && disk->served ? vhost_user_blk_get_size (disk->served) : 0;
+  if (!disk)
+    return board_sata_get_disk_size (board, index);
+  return disk->served ? vhost_user_blk_get_size (disk->served) : 0;
 }

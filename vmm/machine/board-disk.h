@@ -10,5 +10,5 @@ bool board_disk_add (Board *board, unsigned index, GError **error);
 bool board_disk_needs_shared_memory (const VmConfig *vm);
 /* The vCPUs stand still: requests that failed for want of room are made again, daemons that ended are started again. */
 bool board_disk_resume_all (Board *board, GError **error);
-/* Bytes that the guest sees; 0: not a disk of these. */
+/* Bytes that the guest sees of a storage daemon's disk; 0: it is none. */
 uint64_t board_disk_get_size (const Board *board, unsigned index);

@@ -37,6 +37,9 @@ typedef struct BoardSataDisk
 {
   Board *board;
   unsigned index;
+  struct StorageDaemon *daemon; /* not raw, or NULL; and so the next */
+  struct BlockNbd *nbd;         /* the drive's */
+  uint64_t size;
 } BoardSataDisk;
 
 struct Board

@@ -3,7 +3,11 @@
 #include "machine/board-sata.h"
 
 #include <assert.h>
+#include <errno.h>
 
+#include "block/block-nbd.h"
+#include "block/block-raw.h"
+#include "helpers/storage-daemon.h"
 #include "platform/ata-disk.h"
 
 static_assert (VM_AHCI_PORTS == AHCI_PORTS, "what vm_config_validate () allows");
@@ -17,6 +21,15 @@ is_needed (const VmConfig *vm)
   return vm->cdrom != NULL;
 }
 
+static void
+free_daemons (void *opaque)
+{
+  Board *board = opaque;
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (board->sata_disks); i++)
+    storage_daemon_free (board->sata_disks[i].daemon);
+}
+
 /* Where the LPC bridge is function 0, it is function 2 as on a PC. Else it is function 0 itself: nobody looks behind a
  * function 0 that is not there. */
 bool
@@ -27,6 +40,8 @@ board_sata_create (Board *board, GError **error)
 
   if (!is_needed (board->config.vm))
     return true;
+  /* Before the controller: what its drives use ends after them. */
+  board_attach (board, "storage daemons", board, NULL, free_daemons);
   board->ahci = ahci_new (board->memory, NULL);
   board_attach (board, "ahci", board->ahci, NULL, (void (*) (void *)) ahci_free);
   return pci_bus_add (board->pci, ahci_get_pci_device (board->ahci), AHCI_SLOT, function, error);
@@ -43,40 +58,137 @@ plug (Board *board, VmBoot kind, const AtaDrive *drive)
                   pci_device_get_devfn (ahci_get_pci_device (board->ahci)), rest);
 }
 
-static void
-on_no_room (void *opaque, int code)
+/* --- disks --- */
+
+static const VmDiskConfig *
+get_config (const BoardSataDisk *disk)
 {
-  const BoardSataDisk *disk = opaque;
+  return &disk->board->config.vm->disks[disk->index];
+}
+
+static void
+report (const BoardSataDisk *disk, bool nospace, const char *reason)
+{
   const BoardDiskError error = {
     .index = disk->index,
     .is_write = true,
-    .nospace = true,
-    .reason = g_strerror (code),
+    .nospace = nospace,
+    .reason = reason,
   };
 
   disk->board->config.disk_failed (disk->board->config.opaque, &error);
 }
 
+static void
+on_no_room (void *opaque, int code)
+{
+  report (opaque, true, g_strerror (code));
+}
+
+static void
+on_lost (void *opaque, const char *reason)
+{
+  const BoardSataDisk *disk = opaque;
+  g_autofree char *line = g_strdup_printf ("%s: %s", get_config (disk)->file, reason);
+
+  g_printerr ("alcove-vmm: %s\n", line);
+  report (disk, false, line);
+}
+
+static int
+start_daemon (void *opaque, GError **error)
+{
+  const BoardSataDisk *disk = opaque;
+
+  return storage_daemon_start (disk->daemon, error);
+}
+
+static void
+end_daemon (void *opaque)
+{
+  const BoardSataDisk *disk = opaque;
+
+  storage_daemon_kill (disk->daemon);
+}
+
+static char *
+get_complaint (void *opaque)
+{
+  const BoardSataDisk *disk = opaque;
+  g_autofree char *words = storage_daemon_get_complaint (disk->daemon);
+
+  return words ? g_strdup_printf ("%s: %s", get_config (disk)->file, words) : NULL;
+}
+
+static bool
+make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
+{
+  const BlockNbdConfig config = {
+    .start = start_daemon,
+    .end = end_daemon,
+    .get_complaint = get_complaint,
+    .failed = on_lost,
+    .opaque = disk,
+  };
+
+  disk->daemon = storage_daemon_new (get_config (disk), STORAGE_DAEMON_NBD, 1);
+  disk->nbd = block_nbd_new (&config, error);
+  if (!disk->nbd)
+    return false;
+  block_nbd_get_backend (disk->nbd, backend);
+  disk->size = backend->size;
+  return true;
+}
+
 bool
 board_sata_add_disk (Board *board, unsigned index, GError **error)
 {
+  const VmDiskConfig *disk_config = &board->config.vm->disks[index];
   BoardSataDisk *disk = &board->sata_disks[board->n_sata];
   g_autofree char *serial = g_strdup_printf ("disk%u", index);
-  const AtaDiskConfig config = {
-    .file = board->config.vm->disks[index].file,
-    .serial = serial,
-    .no_room = on_no_room,
-    .opaque = disk,
-  };
+  AtaDiskConfig config = { .serial = serial, .no_room = on_no_room, .opaque = disk };
   AtaDrive drive;
 
   *disk = (BoardSataDisk){ .board = board, .index = index };
-
-  if (!ata_disk_new (&config, ahci_get_home (board->ahci), &drive, error))
+  if (disk_config->format == VM_DISK_FORMAT_RAW
+          ? !block_raw_open_backend (disk_config->file, false, &config.backend, error)
+          : !make_served (disk, &config.backend, error))
     return false;
+  ata_disk_new (&config, ahci_get_home (board->ahci), &drive);
   plug (board, VM_BOOT_DISK, &drive);
   return true;
 }
+
+bool
+board_sata_resume (Board *board, GError **error)
+{
+  bool good = true;
+
+  if (!board->ahci)
+    return true;
+  for (unsigned i = 0; good && i < G_N_ELEMENTS (board->sata_disks); i++)
+    {
+      if (!board->sata_disks[i].nbd)
+        continue;
+      g_mutex_lock (ahci_get_home (board->ahci)->lock);
+      good = block_nbd_resume (board->sata_disks[i].nbd, error);
+      g_mutex_unlock (ahci_get_home (board->ahci)->lock);
+    }
+  if (good)
+    ahci_resume (board->ahci);
+  return good;
+}
+
+uint64_t
+board_sata_get_disk_size (const Board *board, unsigned index)
+{
+  for (unsigned i = 0; i < G_N_ELEMENTS (board->sata_disks); i++)
+    if (board->sata_disks[i].nbd && board->sata_disks[i].index == index)
+      return board->sata_disks[i].size;
+  return 0;
+}
+
+/* --- the CD --- */
 
 static void
 on_tray_moved (void *opaque, bool is_open)

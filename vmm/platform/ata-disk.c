@@ -537,15 +537,12 @@ static const AtaDriveOps ops = {
   .free = disk_free,
 };
 
-bool
-ata_disk_new (const AtaDiskConfig *config, const AtaHome *home, AtaDrive *drive, GError **error)
+void
+ata_disk_new (const AtaDiskConfig *config, const AtaHome *home, AtaDrive *drive)
 {
-  BlockImage image;
-
-  if (!block_image_open (&image, config->file, false, error))
-    return false;
   AtaDisk *disk = g_new0 (AtaDisk, 1);
-  disk->sectors = image.size / BLOCK_SECTOR_SIZE;
+
+  disk->sectors = config->backend.size / BLOCK_SECTOR_SIZE;
   disk->no_room = config->no_room;
   disk->opaque = config->opaque;
   disk->kept_tail = &disk->kept;
@@ -553,10 +550,9 @@ ata_disk_new (const AtaDiskConfig *config, const AtaHome *home, AtaDrive *drive,
   disk->identity = (AtaDiskIdentity){
     .serial = disk->serial,
     .sectors = disk->sectors,
-    .physical_size = MAX (image.alignment, BLOCK_SECTOR_SIZE),
+    .physical_size = MAX (config->backend.alignment, BLOCK_SECTOR_SIZE),
   };
-  disk->image = drive_image_new (&image, home);
+  disk->image = drive_image_new (&config->backend, home);
   reset (disk, true);
   *drive = (AtaDrive){ .ops = &ops, .opaque = disk };
-  return true;
 }

@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 #include <glib.h>
 
-#include "block/block-raw.h"
+#include "block/block-backend.h"
 
 /* The seam between a port of the AHCI controller and the drive that is plugged into it: one command a time, or up to 32 queued ones.
  * (ATA8-ACS; SATA 3.0.)

@@ -7,6 +7,7 @@
 #include <gio/gio.h>
 
 #include "base/iov.h"
+#include "block/block-raw.h"
 #include "platform/ata-identify.h"
 
 /* Theory of operation
@@ -152,7 +153,9 @@ insert_medium (CdDrive *drive, const char *file, const BlockImage *image)
                "; what is missing cannot be read: fetch it again",
                file, (uint64_t) in_volume * CD_BLOCK_SIZE, image->size);
   drive->file = g_strdup (file);
-  drive->image = drive_image_new (image, &drive->home);
+  BlockBackend backend;
+  block_raw_get_backend (block_raw_new (image), &backend);
+  drive->image = drive_image_new (&backend, &drive->home);
 }
 
 void

@@ -9,7 +9,7 @@
 
 struct DriveImage
 {
-  BlockRaw *raw;
+  BlockBackend backend;
   GSource *completions; /* NULL: no ring to poll */
 };
 
@@ -17,7 +17,7 @@ struct DriveImage
  * GLib gives the last hold of it back. */
 typedef struct Reaper
 {
-  BlockRaw *raw; /* gone when the source is destroyed */
+  BlockBackend backend; /* gone when the source is destroyed */
   GMutex *lock;
 } Reaper;
 
@@ -28,24 +28,23 @@ on_completions (gint fd, GIOCondition condition, gpointer opaque)
 
   g_mutex_lock (reaper->lock);
   if (!g_source_is_destroyed (g_main_current_source ()))
-    block_raw_reap (reaper->raw);
+    reaper->backend.ops->reap (reaper->backend.opaque);
   g_mutex_unlock (reaper->lock);
   return G_SOURCE_CONTINUE;
 }
 
 DriveImage *
-drive_image_new (const BlockImage *image, const AtaHome *home)
+drive_image_new (const BlockBackend *backend, const AtaHome *home)
 {
   DriveImage *self = g_new0 (DriveImage, 1);
 
-  self->raw = block_raw_new (image);
-  const int fd = block_raw_get_fd (self->raw);
-  if (fd >= 0)
+  self->backend = *backend;
+  if (backend->fd >= 0)
     {
       Reaper *reaper = g_new (Reaper, 1);
 
-      *reaper = (Reaper){ .raw = self->raw, .lock = home->lock };
-      self->completions = fd_source_new (fd, G_IO_IN, "drive completions");
+      *reaper = (Reaper){ .backend = *backend, .lock = home->lock };
+      self->completions = fd_source_new (backend->fd, G_IO_IN, "drive completions");
       g_source_set_callback (self->completions, G_SOURCE_FUNC (on_completions), reaper, g_free);
       g_source_attach (self->completions, home->context);
     }
@@ -62,14 +61,8 @@ drive_image_free (DriveImage *image)
       g_source_destroy (image->completions);
       g_source_unref (image->completions);
     }
-  block_raw_free (image->raw);
+  image->backend.ops->free (image->backend.opaque);
   g_free (image);
-}
-
-uint64_t
-drive_image_get_size (const DriveImage *image)
-{
-  return block_raw_get_image (image->raw)->size;
 }
 
 void
@@ -89,7 +82,7 @@ drive_image_transfer (DriveImage *image, AtaCommand *command, BlockOperation ope
     .durable = durable,
     .done = done,
   };
-  block_raw_submit (image->raw, &command->io);
+  image->backend.ops->submit (image->backend.opaque, &command->io);
 }
 
 void
@@ -98,23 +91,23 @@ drive_image_control (DriveImage *image, AtaCommand *command, BlockOperation oper
 {
   command->io =
       (BlockRequest){ .operation = operation, .offset = offset, .size = size, .done = done };
-  block_raw_submit (image->raw, &command->io);
+  image->backend.ops->submit (image->backend.opaque, &command->io);
 }
 
 void
 drive_image_again (DriveImage *image, AtaCommand *command)
 {
-  block_raw_submit (image->raw, &command->io);
+  image->backend.ops->submit (image->backend.opaque, &command->io);
 }
 
 void
 drive_image_kick (DriveImage *image)
 {
-  block_raw_kick (image->raw);
+  image->backend.ops->kick (image->backend.opaque);
 }
 
 void
 drive_image_drain (DriveImage *image)
 {
-  block_raw_drain (image->raw);
+  image->backend.ops->drain (image->backend.opaque);
 }

@@ -2,18 +2,16 @@
 
 #include "platform/ata-drive.h"
 
-/* A raw image behind an ATA drive: block/block-raw.h with its completions taken on the drive's context, under the drive's lock.
+/* What is behind an ATA drive: a backend with its completions taken on the drive's context, under the drive's lock.
  *
  * Thread: as AtaDrive; drive_image_new () and _free () on any, the latter with the lock held.
  */
 typedef struct DriveImage DriveImage;
 
-/* image is taken over. home: what it names outlives the drive image. */
-DriveImage *drive_image_new (const BlockImage *image, const AtaHome *home);
+/* backend is taken over. home: what it names outlives the drive image. */
+DriveImage *drive_image_new (const BlockBackend *backend, const AtaHome *home);
 /* Waits for what is in flight; each had its done (). Accepts NULL. */
 void drive_image_free (DriveImage *image);
-
-uint64_t drive_image_get_size (const DriveImage *image); /* bytes */
 
 /* One transfer between [offset, offset + size), which is inside the image, and the front of command's memory, which is
  * not shorter. done gets command->io: see drive_image_get_command (). */

@@ -8,6 +8,7 @@
 
 #include "ahci-driver.h"
 #include "block-calls.h"
+#include "block/block-raw.h"
 #include "platform/ata-disk.h"
 
 #define IMAGE   (1u << 20)
@@ -68,11 +69,10 @@ setup (Fixture *f, gconstpointer data)
     bytes[i] = pattern (i);
   g_assert_true (g_file_set_contents (f->path, (const char *) bytes, IMAGE, NULL));
   f->driver = ahci_driver_new ();
-  const AtaDiskConfig config = {
-    .file = f->path, .serial = "alcove-0001", .no_room = on_no_room, .opaque = f
-  };
-  ata_disk_new (&config, ahci_get_home (f->driver->ahci), &drive, &error);
+  AtaDiskConfig config = { .serial = "alcove-0001", .no_room = on_no_room, .opaque = f };
+  block_raw_open_backend (f->path, false, &config.backend, &error);
   g_assert_no_error (error);
+  ata_disk_new (&config, ahci_get_home (f->driver->ahci), &drive);
   ahci_plug (f->driver->ahci, PORT, &drive);
   ahci_driver_connect (f->driver);
 }
