@@ -302,19 +302,23 @@ download_thread (GTask *task, gpointer source, gpointer data, GCancellable *canc
 {
   Download *job = data;
   g_autofree char *name = g_path_get_basename (job->urls[0]);
+  char *digest = NULL;
   GError *error = NULL;
 
   job->session = gallery_http_session_new ();
   if (download (job, cancellable, &error))
-    g_task_return_pointer (task, gallery_part_dup_digest (job->part), g_free);
-  else
-    {
-      if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        g_prefix_error (&error, "“%s” could not be downloaded: ", name);
-      g_task_return_error (task, error);
-    }
+    digest = gallery_part_dup_digest (job->part);
+  /* Before the answer: who hears it may begin the next download of the same file, which takes the part's lock. */
   g_clear_object (&job->session);
   g_clear_pointer (&job->part, gallery_part_free);
+  if (digest != NULL)
+    {
+      g_task_return_pointer (task, digest, g_free);
+      return;
+    }
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_prefix_error (&error, "“%s” could not be downloaded: ", name);
+  g_task_return_error (task, error);
 }
 
 void

@@ -231,6 +231,21 @@ on_cached_hashed (GObject *source, GAsyncResult *result, gpointer data)
     download_current (self);
 }
 
+/* The vendor's list cannot be had now, but the file is here and was compared with it before. A list that is there and does not have
+ * the file is another matter. */
+static gboolean
+fall_back_on_cache (GalleryInstall *self, Item *item, const GError *error)
+{
+  if (error->domain == GALLERY_VERIFY_ERROR ||
+      g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return FALSE;
+  item->expected = gallery_cache_dup_verified_digest (self->cache, item->cached);
+  if (item->expected == NULL)
+    return FALSE;
+  g_message ("%s; what was verified by it earlier is used", error->message);
+  return TRUE;
+}
+
 static void
 on_expected (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -239,11 +254,12 @@ on_expected (GObject *source, GAsyncResult *result, gpointer data)
   GError *error = NULL;
 
   item->expected = gallery_verify_fetch_expected_finish (result, &error);
-  if (item->expected == NULL)
+  if (item->expected == NULL && !fall_back_on_cache (self, item, error))
     {
       fail_run (self, error);
       return;
     }
+  g_clear_error (&error);
   if (is_over (self))
     return;
   if (gallery_cache_is_verified (self->cache, item->cached, item->expected))
@@ -383,6 +399,14 @@ on_copied (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
+on_copy_progress (goffset done, goffset total, gpointer data)
+{
+  const GalleryProgress progress = { .done = done, .total = total, .seconds_left = -1 };
+
+  on_step_progress (&progress, data);
+}
+
+static void
 create_next (GalleryInstall *self)
 {
   g_autofree char *target = NULL;
@@ -419,7 +443,7 @@ create_next (GalleryInstall *self)
   from = g_file_new_for_path (source);
   to = g_file_new_for_path (target);
   g_file_copy_async (from, to, G_FILE_COPY_NONE, G_PRIORITY_DEFAULT,
-                     g_task_get_cancellable (self->task), NULL, NULL, on_copied,
+                     g_task_get_cancellable (self->task), on_copy_progress, self, on_copied,
                      g_object_ref (self));
 }
 

@@ -24,6 +24,8 @@ typedef struct Unpack
   char *member;
   GalleryUnpackKind kind;
   guint64 size_max;
+  guint64 skip_max; /* of all that is read and not wanted */
+  guint64 skipped;
   GalleryMeter *meter;
   struct archive *archive;
   int fd; /* of the new file */
@@ -221,6 +223,36 @@ write_data (Unpack *job, GCancellable *cancellable, GError **error)
   return TRUE;
 }
 
+/* An entry that is not wanted has to be read through all the same where the archive is compressed as a whole. */
+static gboolean
+skip_data (Unpack *job, GCancellable *cancellable, GError **error)
+{
+  const void *data;
+  size_t length;
+  la_int64_t offset;
+  int result;
+
+  while ((result = archive_read_data_block (job->archive, &data, &length, &offset)) == ARCHIVE_OK ||
+         result == ARCHIVE_RETRY)
+    {
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+      if (result == ARCHIVE_RETRY)
+        continue;
+      if (length > job->skip_max - job->skipped)
+        {
+          g_autofree char *limit = g_format_size_full (job->skip_max, G_FORMAT_SIZE_IEC_UNITS);
+
+          g_set_error (error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE,
+                       "The archive is refused: it has more than %s besides the file", limit);
+          return FALSE;
+        }
+      job->skipped += length;
+      gallery_meter_set (job->meter, archive_filter_bytes (job->archive, -1));
+    }
+  return result == ARCHIVE_EOF || fail_archive (job, error);
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 static void
@@ -275,8 +307,9 @@ open_archive (Unpack *job, GError **error)
                    job->archive_path, g_strerror (saved_errno));
       return FALSE;
     }
+  job->skip_max = MAX (SIZE_MAX_LOW, (guint64) st.st_size * GALLERY_UNPACK_RATIO_MAX);
   if (job->size_max == 0)
-    job->size_max = MAX (SIZE_MAX_LOW, (guint64) st.st_size * GALLERY_UNPACK_RATIO_MAX);
+    job->size_max = job->skip_max;
   gallery_meter_begin (job->meter, 0, st.st_size);
   choose_formats (job);
   if (archive_read_open_filename (job->archive, job->archive_path, READ_PIECE) != ARCHIVE_OK)
@@ -316,8 +349,9 @@ take_entry (Unpack *job, struct archive_entry *entry, gboolean *found, GCancella
 {
   if (!is_compressed_only (job->kind) && !check_entry (entry, error))
     return FALSE;
+  /* In a zip, libarchive goes to the next entry without reading this one. */
   if (!is_wanted (job, entry))
-    return TRUE;
+    return job->kind != GALLERY_UNPACK_TAR || skip_data (job, cancellable, error);
   if (*found)
     {
       g_set_error (

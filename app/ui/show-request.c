@@ -120,6 +120,11 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
 static gboolean
 step_running (ShowRequest *self)
 {
+  static const char *const accelerators[] = {
+    [MACHINE_ACCELERATOR_UNKNOWN] = "unknown",
+    [MACHINE_ACCELERATOR_KVM] = "kvm",
+    [MACHINE_ACCELERATOR_EMULATED] = "emulated",
+  };
   MachineState state;
   JsonBuilder *builder;
 
@@ -138,10 +143,8 @@ step_running (ShowRequest *self)
     return FALSE;
   builder = stage_new (self, "running");
   json_builder_set_member_name (builder, "accelerator");
-  json_builder_add_string_value (builder, alcove_machine_get_accelerator (self->machine) ==
-                                                  MACHINE_ACCELERATOR_EMULATED
-                                              ? "emulated"
-                                              : "kvm");
+  json_builder_add_string_value (builder,
+                                 accelerators[alcove_machine_get_accelerator (self->machine)]);
   stage_print (self, builder);
   return TRUE;
 }

@@ -180,6 +180,17 @@ check_machine (Fixture *fixture, AlcoveMachine *machine)
     }
 }
 
+static void
+on_kernel_copied (GObject *install, GParamSpec *pspec, gpointer copied)
+{
+  GalleryInstall *self = GALLERY_INSTALL (install);
+
+  if (gallery_install_get_stage (self) == GALLERY_STAGE_CREATE &&
+      gallery_install_get_bytes_done (self) == 300000 &&
+      gallery_install_get_bytes_total (self) == 300000)
+    *(gboolean *) copied = TRUE;
+}
+
 /* From the catalogue to a machine; the second of the same system downloads nothing. */
 static void
 test_flow (Fixture *fixture, gconstpointer data)
@@ -190,6 +201,7 @@ test_flow (Fixture *fixture, gconstpointer data)
   g_autoptr (AlcoveMachine) other = NULL;
   g_autoptr (GtSignalLogger) logger = gt_signal_logger_new ();
   g_autoptr (GError) error = NULL;
+  gboolean copied = FALSE;
 
   install = gallery_install_new (fixture->entry, fixture->store, fixture->cache);
   g_assert_cmpstr (gallery_install_get_machine_name (install), ==, "Test 1");
@@ -197,8 +209,10 @@ test_flow (Fixture *fixture, gconstpointer data)
   gallery_install_set_memory (install, 512 << 20);
   gallery_install_set_machine_name (install, "Mine");
   gt_signal_logger_connect (logger, install, "notify::stage");
+  g_signal_connect (install, "notify::bytes-done", G_CALLBACK (on_kernel_copied), &copied);
   machine = run (install, NULL, &error);
   g_assert_no_error (error);
+  g_assert_true (copied);
   check_machine (fixture, machine);
   g_assert_cmpstr (alcove_machine_get_name (machine), ==, "Mine");
   g_assert_cmpuint (machine_settings_get_memory (alcove_machine_get_settings (machine)), ==,
@@ -269,6 +283,70 @@ test_cache_changed (Fixture *fixture, gconstpointer data)
   g_assert_no_error (error);
   check_machine (fixture, other);
   g_assert_cmpuint (fixture->kernel_server->n_requests, ==, 2);
+}
+
+/* An entry whose kernel's checksum is in the vendor's list. */
+static void
+load_listed_entry (Fixture *fixture, HttpServer *list_server)
+{
+  g_autofree char *kernel_url = http_server_dup_url (fixture->kernel_server, "vmlinuz");
+  g_autofree char *list_url = http_server_dup_url (list_server, "SHA256SUMS");
+  g_autofree char *path = app_test_path ("listed.json");
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = g_strdup_printf (
+      "{\"schema\": 1, \"id\": \"listed\", \"name\": \"Test\", \"vendor\": \"Vendor\", \"arch\": "
+      "\"x86_64\", \"kind\": \"installer\", \"status\": \"supported\", \"summary\": \"A test.\", "
+      "\"tested\": \"here\", \"firmware\": \"linux\", \"minimum\": {\"memory\": \"128M\"}, "
+      "\"recommended\": {\"memory\": \"256M\"}, \"files\": [{\"role\": \"kernel\", \"urls\": "
+      "[\"%s\"], "
+      "\"checksum\": {\"hash\": \"sha256\", \"url\": \"%s\", \"file\": \"vmlinuz\"}}]}",
+      kernel_url, list_url);
+
+  app_test_write (path, text);
+  g_clear_object (&fixture->catalog);
+  fixture->catalog = gallery_catalog_new ();
+  g_assert_true (gallery_catalog_load_file (fixture->catalog, path, &error));
+  g_assert_no_error (error);
+  fixture->entry = gallery_catalog_find (fixture->catalog, "listed");
+}
+
+static AlcoveMachine *
+run_once (Fixture *fixture, GError **error)
+{
+  g_autoptr (GalleryInstall) install =
+      gallery_install_new (fixture->entry, fixture->store, fixture->cache);
+
+  return run (install, NULL, error);
+}
+
+/* The vendor's list cannot be had: what was compared with it before is good enough, anything else is not; nor is what a list that
+ * can be had does not name any more. */
+static void
+test_list_out_of_reach (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *line = g_strdup_printf ("%s  vmlinuz\n", fixture->kernel_digest);
+  g_autoptr (GBytes) list = g_bytes_new (line, strlen (line));
+  g_autoptr (GBytes) other = g_bytes_new_static (line, 64);
+  g_autoptr (HttpServer) server = http_server_new (list);
+  g_autoptr (HttpServer) other_server = http_server_new (other);
+  g_autoptr (AlcoveMachine) machine = NULL;
+  g_autoptr (AlcoveMachine) again = NULL;
+  g_autoptr (GError) error = NULL;
+
+  load_listed_entry (fixture, server);
+  server->status = 503;
+  g_assert_null (run_once (fixture, &error));
+  app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot be had");
+  server->status = 0;
+  machine = run_once (fixture, &error);
+  g_assert_no_error (error);
+  server->status = 503;
+  again = run_once (fixture, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (fixture->kernel_server->n_requests, ==, 1);
+  load_listed_entry (fixture, other_server);
+  g_assert_null (run_once (fixture, &error));
+  g_assert_error (error, GALLERY_VERIFY_ERROR, GALLERY_VERIFY_ERROR_NO_SUM);
 }
 
 static void
@@ -482,6 +560,7 @@ main (int argc, char **argv)
     { "/gallery-install/flow", test_flow },
     { "/gallery-install/wrong-hash", test_wrong_hash },
     { "/gallery-install/cache-changed", test_cache_changed },
+    { "/gallery-install/list-out-of-reach", test_list_out_of_reach },
     { "/gallery-install/cancel", test_cancel },
     { "/gallery-install/disk-full", test_disk_full },
     { "/gallery-install/refused-first", test_refused_first },

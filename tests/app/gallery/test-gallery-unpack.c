@@ -298,11 +298,44 @@ make_bomb (guint frames)
   return path;
 }
 
+/* Much of nothing before the file that is meant. */
+static char *
+make_long_way (void)
+{
+  char *path = app_test_path ("archive");
+  struct archive *archive = archive_write_new ();
+  const gsize piece = 16 * 1024 * 1024;
+  const guint n_pieces = 68; /* 1088 MiB */
+  g_autofree guint8 *zeroes = g_malloc0 (piece);
+  struct archive_entry *entry = archive_entry_new ();
+
+  g_assert_cmpint (archive_write_set_format_pax_restricted (archive), ==, ARCHIVE_OK);
+  g_assert_cmpint (archive_write_add_filter_zstd (archive), ==, ARCHIVE_OK);
+  g_assert_cmpint (archive_write_open_filename (archive, path), ==, ARCHIVE_OK);
+  archive_entry_set_pathname (entry, "nothing");
+  archive_entry_set_filetype (entry, AE_IFREG);
+  archive_entry_set_size (entry, (la_int64_t) piece * n_pieces);
+  g_assert_cmpint (archive_write_header (archive, entry), ==, ARCHIVE_OK);
+  for (guint i = 0; i < n_pieces; i++)
+    g_assert_cmpint (archive_write_data (archive, zeroes, piece), ==, piece);
+  archive_entry_clear (entry);
+  archive_entry_set_pathname (entry, "disk.raw");
+  archive_entry_set_filetype (entry, AE_IFREG);
+  archive_entry_set_size (entry, 4);
+  g_assert_cmpint (archive_write_header (archive, entry), ==, ARCHIVE_OK);
+  g_assert_cmpint (archive_write_data (archive, "disk", 4), ==, 4);
+  archive_entry_free (entry);
+  g_assert_cmpint (archive_write_close (archive), ==, ARCHIVE_OK);
+  archive_write_free (archive);
+  return path;
+}
+
 static void
 test_grows_without_end (void)
 {
   static const Member member = { .name = "disk.raw" };
   g_autofree char *bomb = make_bomb (17); /* 1088 MiB of 100 KB */
+  g_autofree char *long_way = make_long_way ();
   gsize size = 4 * 1024 * 1024;
   g_autoptr (GBytes) zeroes = g_bytes_new_take (g_malloc0 (size), size);
   g_autofree char *zip = make_archive (archive_write_set_format_zip, NULL, &member, 1, zeroes);
@@ -313,6 +346,8 @@ test_grows_without_end (void)
                   "more than 1.0");
   assert_refused (zip, GALLERY_UNPACK_ZIP, NULL, size - 1, G_IO_ERROR_MESSAGE_TOO_LARGE, "refused");
   assert_refused (tar, GALLERY_UNPACK_TAR, NULL, size - 1, G_IO_ERROR_MESSAGE_TOO_LARGE, "refused");
+  assert_refused (long_way, GALLERY_UNPACK_TAR, "disk.raw", 0, G_IO_ERROR_MESSAGE_TOO_LARGE,
+                  "besides the file");
 }
 
 static void
