@@ -79,3 +79,29 @@ json_guard_parse (const char *data, gsize length, gsize length_max, GError **err
     g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "not JSON: it is empty");
   return root;
 }
+
+static JsonNode *
+find_value (JsonObject *object, const char *member, GType type)
+{
+  JsonNode *node = json_object_get_member (object, member);
+
+  return node != NULL && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == type
+             ? node
+             : NULL;
+}
+
+gint64
+json_guard_get_int (JsonObject *object, const char *member, gint64 otherwise)
+{
+  JsonNode *node = find_value (object, member, G_TYPE_INT64);
+
+  return node != NULL ? json_node_get_int (node) : otherwise;
+}
+
+gboolean
+json_guard_get_boolean (JsonObject *object, const char *member, gboolean otherwise)
+{
+  JsonNode *node = find_value (object, member, G_TYPE_BOOLEAN);
+
+  return node != NULL ? json_node_get_boolean (node) : otherwise;
+}

@@ -11,3 +11,7 @@
 #define JSON_GUARD_DEPTH_MAX 64
 
 JsonNode *json_guard_parse (const char *data, gsize length, gsize length_max, GError **error);
+
+/* What a member of such an object says; otherwise where there is none of that name and kind. */
+gint64 json_guard_get_int (JsonObject *object, const char *member, gint64 otherwise);
+gboolean json_guard_get_boolean (JsonObject *object, const char *member, gboolean otherwise);

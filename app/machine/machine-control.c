@@ -467,11 +467,10 @@ receive_greeting (MachineControl *self, JsonObject *qmp)
 
   self->greeted = TRUE;
   if (number != NULL)
-    self->peer =
-        g_strdup_printf ("QEMU %" G_GINT64_FORMAT ".%" G_GINT64_FORMAT ".%" G_GINT64_FORMAT,
-                         json_object_get_int_member_with_default (number, "major", 0),
-                         json_object_get_int_member_with_default (number, "minor", 0),
-                         json_object_get_int_member_with_default (number, "micro", 0));
+    self->peer = g_strdup_printf (
+        "QEMU %" G_GINT64_FORMAT ".%" G_GINT64_FORMAT ".%" G_GINT64_FORMAT,
+        json_guard_get_int (number, "major", 0), json_guard_get_int (number, "minor", 0),
+        json_guard_get_int (number, "micro", 0));
   if (package != NULL && g_ascii_strncasecmp (package, "alcove", strlen ("alcove")) == 0)
     {
       g_free (self->peer);

@@ -2,6 +2,7 @@
 
 #include "machine/machine-session.h"
 
+#include "base/json-guard.h"
 #include "machine/machine-launch.h"
 #include "machine/machine-lock.h"
 
@@ -223,9 +224,8 @@ on_status (GObject *source, GAsyncResult *result, gpointer data)
       return;
     }
   if (self->state != MACHINE_STATE_STOPPING && !self->ended)
-    set_state (self, json_object_get_boolean_member_with_default (answer, "running", TRUE)
-                         ? MACHINE_STATE_RUNNING
-                         : MACHINE_STATE_PAUSED);
+    set_state (self, json_guard_get_boolean (answer, "running", TRUE) ? MACHINE_STATE_RUNNING
+                                                                      : MACHINE_STATE_PAUSED);
   g_task_return_boolean (task, TRUE);
 }
 
@@ -240,7 +240,7 @@ on_kvm (GObject *source, GAsyncResult *result, gpointer data)
 
   if (answer != NULL)
     {
-      self->accelerator = json_object_get_boolean_member_with_default (answer, "enabled", FALSE)
+      self->accelerator = json_guard_get_boolean (answer, "enabled", FALSE)
                               ? MACHINE_ACCELERATOR_KVM
                               : MACHINE_ACCELERATOR_EMULATED;
       g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_ACCELERATOR]);

@@ -56,6 +56,28 @@ test_long (void)
   app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "at most 6");
 }
 
+/* json-glib complains of the program where the kind of a member is not what is asked for. */
+static void
+test_members (void)
+{
+  static const char text[] = "{\"int\": 7, \"true\": true, \"null\": null, \"list\": [1], "
+                             "\"object\": {}, \"text\": \"7\", \"real\": 7.5}";
+  static const char *const others[] = { "none", "null", "list", "object", "text", "real" };
+  g_autoptr (JsonNode) node = json_guard_parse (text, strlen (text), 1000, NULL);
+  JsonObject *object = json_node_get_object (node);
+
+  g_assert_cmpint (json_guard_get_int (object, "int", 5), ==, 7);
+  g_assert_true (json_guard_get_boolean (object, "true", FALSE));
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_assert_cmpint (json_guard_get_int (object, others[i], 5), ==, 5);
+      g_assert_true (json_guard_get_boolean (object, others[i], TRUE));
+      g_assert_false (json_guard_get_boolean (object, others[i], FALSE));
+    }
+  g_assert_cmpint (json_guard_get_int (object, "true", 5), ==, 5);
+  g_assert_false (json_guard_get_boolean (object, "int", FALSE));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -64,5 +86,6 @@ main (int argc, char **argv)
   g_test_add_func ("/json-guard/refuses", test_refuses);
   g_test_add_func ("/json-guard/deep", test_deep);
   g_test_add_func ("/json-guard/long", test_long);
+  g_test_add_func ("/json-guard/members", test_members);
   return g_test_run ();
 }

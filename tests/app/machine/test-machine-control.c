@@ -118,19 +118,25 @@ peer_accept (Peer *peer)
 }
 
 static void
-peer_open (Peer *peer, const char *commands)
+peer_open_with (Peer *peer, const char *greeting, const char *commands)
 {
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
   peer_listen (peer);
   peer_accept (peer);
-  peer_say (peer, GREETING);
+  peer_say (peer, greeting);
   peer_hear_and_answer (peer, "qmp_capabilities", "{}");
   peer_hear_and_answer (peer, "query-commands", commands);
   result = app_test_wait (&peer->connecting);
   peer->control = machine_control_connect_finish (result, &error);
   g_assert_no_error (error);
+}
+
+static void
+peer_open (Peer *peer, const char *commands)
+{
+  peer_open_with (peer, GREETING, commands);
 }
 
 static void
@@ -537,6 +543,26 @@ test_odd_messages (void)
   peer_clear (&peer);
 }
 
+/* A peer whose version is no number connects as well; it is only not named truly. */
+static void
+test_odd_version (void)
+{
+  static const char *const greetings[] = {
+    "{\"QMP\": {\"version\": {\"qemu\": {\"major\": {}, \"minor\": [], \"micro\": \"x\"}, "
+    "\"package\": 7}}}\n",
+    "{\"QMP\": {\"version\": {\"qemu\": {\"major\": null, \"minor\": true}}}}\n",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (greetings); i++)
+    {
+      Peer peer;
+
+      peer_open_with (&peer, greetings[i], "[]");
+      g_assert_cmpstr (machine_control_get_peer (peer.control), ==, "QEMU 0.0.0");
+      peer_clear (&peer);
+    }
+}
+
 /* A line of 100 MB: we hang up long before. */
 static void
 test_endless_line (void)
@@ -575,6 +601,7 @@ main (int argc, char **argv)
   g_test_add_func ("/machine-control/too-many", test_too_many);
   g_test_add_func ("/machine-control/no-socket", test_no_socket);
   g_test_add_func ("/machine-control/garbage-for-greeting", test_garbage_for_greeting);
+  g_test_add_func ("/machine-control/odd-version", test_odd_version);
   g_test_add_func ("/machine-control/garbage-later", test_garbage_later);
   g_test_add_func ("/machine-control/odd-messages", test_odd_messages);
   g_test_add_func ("/machine-control/endless-line", test_endless_line);
