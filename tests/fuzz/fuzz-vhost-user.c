@@ -1,74 +1,23 @@
-/* A back end's answers: the input is [flags] and then what it sends on the socket before it hangs up, whatever it was asked. With
- * FLAG_FD a sealed memfd, with FLAG_SHORT_FD one that is too short, goes with the first byte of it and of every hundredth. */
+/* A back end's answers: the input is [flags] and then a script (vhost-user-script.h). The file descriptor in it is of a sealed memfd, with
+ * FLAG_SHORT_FD of one that is too short, with FLAG_NO_FD there is none. */
 #include "fuzz-target.h"
 
-#include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 
+#include "vhost-user-script.h"
 #include "virtio/vhost-user.h"
 
 #define MEMORY_SIZE (UINT64_C (1) << 20)
-#define INPUT_MAX   4096
-#define STEP        100
 #define CONFIG_SIZE 60
 #define QUEUE_SIZE  16
 
 enum
 {
   FLAG_FORCE = 1 << 0,
-  FLAG_FD = 1 << 1,
+  FLAG_NO_FD = 1 << 1,
   FLAG_SHORT_FD = 1 << 2,
 };
-
-static int
-make_fd (uint8_t flags)
-{
-  const int fd = memfd_create ("fuzz-vhost-user", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-  g_assert_cmpint (ftruncate (fd, flags & FLAG_SHORT_FD ? 100 : 65536), ==, 0);
-  g_assert_cmpint (fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK), ==, 0);
-  return fd;
-}
-
-static void
-send_piece (int socket_fd, const uint8_t *data, size_t size, int fd)
-{
-  union
-  {
-    char room[CMSG_SPACE (sizeof (int))];
-    struct cmsghdr align;
-  } control = {};
-  struct iovec iov = { (void *) data, size };
-  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-  if (fd >= 0)
-    {
-      msg.msg_control = control.room;
-      msg.msg_controllen = sizeof control.room;
-      struct cmsghdr *head = CMSG_FIRSTHDR (&msg);
-      head->cmsg_level = SOL_SOCKET;
-      head->cmsg_type = SCM_RIGHTS;
-      head->cmsg_len = CMSG_LEN (sizeof fd);
-      memcpy (CMSG_DATA (head), &fd, sizeof fd);
-    }
-  g_assert_cmpint (sendmsg (socket_fd, &msg, 0), ==, (ssize_t) size);
-}
-
-static void
-say (int socket_fd, uint8_t flags, const uint8_t *data, size_t size)
-{
-  const int fd = flags & (FLAG_FD | FLAG_SHORT_FD) ? make_fd (flags) : -1;
-
-  for (size_t at = 0; at < size; at += STEP)
-    send_piece (socket_fd, data + at, MIN (STEP, size - at), fd);
-  shutdown (socket_fd, SHUT_WR);
-  if (fd >= 0)
-    close (fd);
-}
 
 static bool
 use (VhostUser *self, bool force, const GuestMemory *memory, VhostUserInflight **inflight)
@@ -94,6 +43,14 @@ use (VhostUser *self, bool force, const GuestMemory *memory, VhostUserInflight *
   return good;
 }
 
+static int
+make_record (uint8_t flags)
+{
+  if (flags & FLAG_NO_FD)
+    return -1;
+  return vhost_user_script_make_record (flags & FLAG_SHORT_FD ? 100 : 65536, NULL, 0);
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -102,10 +59,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autoptr (GuestMemory) memory =
       guest_memory_new_shared (MEMORY_SIZE, MEMORY_SIZE, 4 * MEMORY_SIZE, NULL);
 
-  if (size < 1 || size > INPUT_MAX)
+  if (size < 1)
     return 0;
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-  say (pair[1], data[0], data + 1, size - 1);
+  const int fd = make_record (data[0]);
+  vhost_user_script_start (pair, (FuzzInput){ data + 1, size - 1 }, fd);
+  if (fd >= 0)
+    close (fd);
   VhostUser *self = vhost_user_new (pair[0]);
   if (use (self, data[0] & FLAG_FORCE, memory, &inflight) && inflight)
     g_assert_false (vhost_user_inflight_is_kept (inflight));
