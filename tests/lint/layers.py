@@ -3,8 +3,8 @@
 Usage: layers.py SOURCE_ROOT. Ends 1 and names each crossing; ends 2 when it found nothing to check.
 
 Within vmm/ a file includes from its own folder and from lower layers only. Devices (virtio/, platform/)
-never include kvm/ or spice/. app/ takes one header of display/, none of vmm/; GTK is for app/ui,
-display/view, display/input, display/share, display's public header and its demo viewer.
+never include kvm/ or spice/. Folders of app/ and of display/ lie one above the other as well. app/ takes one header of display/, and only
+app/ui does; none of vmm/. GTK is for app/ui, display/view, display/input, what is in display/ itself and its demo viewer.
 """
 
 import pathlib
@@ -28,7 +28,12 @@ VMM_FORBIDDEN = {
     ("block", "bus"), ("net", "bus"), ("pci", "kvm"), ("spice", "kvm"), ("spice", "pci"),
     ("kvm", "pci"), ("kvm", "spice"),
 }
-NO_GTK = ["app/machine/", "app/gallery/", "app/cli/", "display/transport/", "vmm/"]
+# Lowest first; what is in app/ or display/ itself, and the demo viewer, sees all of it.
+APP_LAYERS = ["base", "machine", "gallery", "cli", "ui"]
+DISPLAY_LAYERS = ["frame", "transport", "view", "input"]
+# By folder, and by file where a file is in app/ or display/ itself.
+GTK = ("app/ui/", "display/view/", "display/input/", "display/demo/", "display/display")
+GTK_HEADERS = ("gtk/", "gdk/", "gsk/", "graphene", "adwaita")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 
@@ -53,25 +58,40 @@ def check_vmm(path, header, root):
     return None
 
 
+def check_order(path, header, layers):
+    """Within app or display."""
+    folder, target = path.parts[1], header.split("/")[0]
+    if folder in layers and target in layers and layers.index(target) > layers.index(folder):
+        return f"{folder}/ is below {target}/"
+    return None
+
+
+def check_app(path, header):
+    if header.startswith("vmm/"):
+        return "app and vmm meet in contracts, not in code"
+    if header.startswith("display/"):
+        if header != "display/display.h":
+            return "app sees display/display.h only"
+        return None if path.parts[1] == "ui" else "the display is a widget, and widgets are app/ui's"
+    return check_order(path, header, APP_LAYERS)
+
+
 def check_file(path, root):
     text = (root / path).read_text(errors="replace")
     for quote, header in INCLUDE.findall(text):
         where = str(path)
-        if quote == "<" and header.startswith(("gtk/", "adwaita", "gdk/")):
-            if where.startswith(tuple(NO_GTK)):
-                yield f"{where}: includes <{header}>: no GTK here"
+        if quote == "<" and header.startswith(GTK_HEADERS) and not where.startswith(GTK):
+            yield f"{where}: includes <{header}>: no GTK here"
         if quote != '"':
             continue
         if path.parts[0] == "vmm":
             reason = check_vmm(path, header, root)
-        elif path.parts[0] == "app" and header.startswith("vmm/"):
-            reason = "app and vmm meet in contracts, not in code"
-        elif path.parts[0] == "app" and header.startswith("display/") and header != "display/display.h":
-            reason = "app sees display/display.h only"
-        elif path.parts[0] == "display" and header.startswith(("app/", "vmm/")):
+        elif path.parts[0] == "app":
+            reason = check_app(path, header)
+        elif header.startswith(("app/", "vmm/")):
             reason = "display knows neither app nor vmm"
         else:
-            reason = None
+            reason = check_order(path, header, DISPLAY_LAYERS)
         if reason:
             yield f'{where}: includes "{header}": {reason}'
 
