@@ -1,13 +1,15 @@
 """The whole way, as a user goes it: a system of the gallery, a machine of it, its picture in the window.
 
-Usage: demo.py BUILD_FOLDER [--nested] [--entry ID] [--leave-window]
+Usage: demo.py BUILD_FOLDER [--nested] [--entry ID|FILE.json] [--folder FOLDER] [--leave-window]
 
-Everything lives in BUILD_FOLDER/demo (machines, downloads, pictures); nothing of the user's own library is touched. The
+The system is Debian's text installer: from the vendor where that can be reached (debian-12-netboot.json here, which the demo adds to the
+gallery: kernel and initrd, which need nobody to press a key), else the gallery's entry of the same as Debian's own packages carry it.
+
+Everything lives in BUILD_FOLDER/demo, or --folder (machines, downloads, pictures); nothing of the user's own library is touched. The
 window is a real one, on a session bus of its own, driven by the same `alcove` commands that a person can type. Ends 0 only if the
 guest's userspace was reached, which its first script says on the serial port, and the window really showed the installer, which is
 looked at in the pixels of the window.
 
-The machine has no network card, which our monitor on KVM does not have yet: with one it would run emulated everywhere.
 --nested: said by the appliance's side of `make demo NESTED=1`: the machine must run on KVM.
 """
 
@@ -23,8 +25,8 @@ import time
 import urllib.request
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-# From the vendor where it can be reached, else the same system as Debian's own packages carry it.
-DOWNLOADED, PACKAGED = "debian-12-netboot", "debian-12-installer"
+OWN_ENTRY = SOURCE / "tests" / "demo" / "debian-12-netboot.json"
+PACKAGED = "debian-12-installer"
 NAME = "demo"
 STAGES = ("download", "verify", "unpack", "create")
 # What the installer's first script says on the serial port; the kernel does not.
@@ -40,12 +42,15 @@ class DemoError(Exception):
 class Demo:
     def __init__(self, options):
         self.build = pathlib.Path(options.build).absolute()
-        self.folder = self.build / ("demo-nested" if options.nested else "demo")
+        self.folder = pathlib.Path(options.folder or self.build / ("demo-nested" if options.nested else "demo")).absolute()
         self.nested = options.nested
         # The appliance's own memory is quicker than the host's files, which it sees through a slow channel.
         self.store = pathlib.Path("/tmp/alcove-demo-store") if options.nested else self.folder
         self.leave_window = options.leave_window
-        self.entry = options.entry
+        self.own_entry, self.entry = OWN_ENTRY, options.entry
+        if self.entry and self.entry.endswith(".json"):
+            self.own_entry = pathlib.Path(self.entry)
+            self.entry = json.loads(self.own_entry.read_text())["id"]
         self.alcove = self.build / "app" / "alcove"
         self.picture = self.folder / "window.png"
         self.id = None
@@ -63,12 +68,20 @@ class Demo:
             "ALCOVE_DATA_DIR": str(self.store / "data"),
             "ALCOVE_CACHE_DIR": str(self.store / "cache"),
             "ALCOVE_RUNTIME_DIR": str(runtime),
-            "ALCOVE_GALLERY_DIR": str(SOURCE / "data" / "gallery"),
+            "ALCOVE_GALLERY_DIR": str(self.make_gallery()),
             "ALCOVE_VMM": str(self.build / "vmm" / "alcove-vmm"),
         }
         if self.nested:
             # GL without a GPU, on a processor that is itself emulated, takes seconds a frame.
             self.environment.setdefault("GSK_RENDERER", "cairo")
+
+    def make_gallery(self):
+        """The project's, and the demo's own entry."""
+        gallery = self.store / "gallery"
+        shutil.rmtree(gallery, ignore_errors=True)
+        shutil.copytree(SOURCE / "data" / "gallery", gallery)
+        shutil.copy(self.own_entry, gallery)
+        return gallery
 
     def run(self, *words, check=True):
         result = subprocess.run([str(self.alcove), *words], env=self.environment, capture_output=True, text=True, timeout=self.limit)
@@ -87,10 +100,10 @@ class Demo:
         if self.nested:
             return [PACKAGED]
         try:
-            entry = json.loads((SOURCE / "data" / "gallery" / f"{DOWNLOADED}.json").read_text())
+            entry = json.loads(OWN_ENTRY.read_text())
             url = entry["files"][0]["checksum"]["url"]
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5).close()
-            return [DOWNLOADED, PACKAGED]
+            return [entry["id"], PACKAGED]
         except OSError:
             print("demo: the vendor's server cannot be reached: taking the installer that Debian's packages carry", flush=True)
             return [PACKAGED]
@@ -111,7 +124,7 @@ class Demo:
     def install(self):
         entries = self.choose()
         for entry in entries:
-            result = self.run("install", entry, "--name", NAME, "--network", "none", "--json", check=entry == entries[-1])
+            result = self.run("install", entry, "--name", NAME, "--json", check=entry == entries[-1])
             if result.returncode == 0:
                 break
             print(f"demo: {entry}: {result.stderr.strip()}", flush=True)
@@ -237,6 +250,7 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--nested", action="store_true")
     parser.add_argument("--entry", default=os.environ.get("ENTRY"))
+    parser.add_argument("--folder")
     parser.add_argument("--leave-window", action="store_true")
     options = parser.parse_args()
     if not shutil.which("convert"):
