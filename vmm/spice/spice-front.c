@@ -10,6 +10,7 @@
 #include <glib-unix.h>
 
 #include "base/socket-path.h"
+#include "spice/spice-connections.h"
 #include "spice/spice-input.h"
 #include "spice/spice-loop.h"
 #include "spice/spice-screen.h"
@@ -26,9 +27,7 @@ struct SpiceFront
   char *listen_path;
   GSource *refresh;
   bool has_new_display;
-  GHashTable *memfd_channels; /* set of SpiceChannelEventInfo: connections that take a memfd */
-  bool adding_memfd;          /* the one that is being added does */
-  bool memfd;                 /* the newest client does */
+  SpiceConnections *connections;
 };
 
 /* channel_event () comes without a pointer of ours: it is told to every front, which asks its own server. Main thread only. */
@@ -44,7 +43,7 @@ on_refresh (void *data)
   int n_clients = spice_server_get_num_clients (front->server);
   G_GNUC_END_IGNORE_DEPRECATIONS
   g_clear_pointer (&front->refresh, g_source_unref);
-  spice_screen_set_memfd (front->screen, front->memfd);
+  spice_screen_set_memfd (front->screen, spice_connections_take_memfd (front->connections));
   spice_screen_set_clients (front->screen, MAX (n_clients, 0), front->has_new_display);
   front->has_new_display = false;
   if (n_clients <= 0)
@@ -64,20 +63,6 @@ schedule_refresh (SpiceFront *front)
   g_source_attach (front->refresh, NULL);
 }
 
-/* Which way the picture goes is decided by a client that has linked, and not by whoever connects: that may be anybody, or nobody. Its main
- * channel comes first, when the client before it has been sent away. The server keeps one info for each connection. */
-static void
-follow_channel (SpiceFront *front, int event, SpiceChannelEventInfo *info)
-{
-  if (event == SPICE_CHANNEL_EVENT_CONNECTED && front->adding_memfd)
-    g_hash_table_add (front->memfd_channels, info);
-  else if (event == SPICE_CHANNEL_EVENT_DISCONNECTED)
-    g_hash_table_remove (front->memfd_channels, info);
-  else if (event == SPICE_CHANNEL_EVENT_INITIALIZED &&
-           (info->type == SPICE_CHANNEL_MAIN || info->type == SPICE_CHANNEL_DISPLAY))
-    front->memfd = g_hash_table_contains (front->memfd_channels, info);
-}
-
 static void
 on_channel_event (int event, SpiceChannelEventInfo *info)
 {
@@ -85,7 +70,7 @@ on_channel_event (int event, SpiceChannelEventInfo *info)
   for (unsigned i = 0; fronts && i < fronts->len; i++)
     {
       SpiceFront *front = g_ptr_array_index (fronts, i);
-      follow_channel (front, event, info);
+      spice_connections_follow (front->connections, event, info);
       if (info->type == SPICE_CHANNEL_DISPLAY && event == SPICE_CHANNEL_EVENT_INITIALIZED)
         front->has_new_display = true;
       if (info->type == SPICE_CHANNEL_INPUTS && event == SPICE_CHANNEL_EVENT_DISCONNECTED)
@@ -176,7 +161,7 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
   g_autoptr (SpiceFront) front = g_new0 (SpiceFront, 1);
 
   front->listen_fd = -1;
-  front->memfd_channels = g_hash_table_new (NULL, NULL);
+  front->connections = spice_connections_new ();
   if (options->listen_path && !start_listening (front, options->listen_path, error))
     return NULL;
   front->server = spice_server_new ();
@@ -192,7 +177,8 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
   front->agent.base.sif = &agent_interface.base;
   front->agent.subtype = "vdagent";
   spice_server_add_interface (front->server, &front->agent.base);
-  front->screen = spice_screen_new (front->server, scanout, options->gpu_address);
+  front->screen =
+      spice_screen_new (front->server, scanout, front->connections, options->gpu_address);
   spice_server_vm_start (front->server);
   if (!fronts)
     fronts = g_ptr_array_new ();
@@ -217,7 +203,7 @@ spice_front_free (SpiceFront *front)
     spice_server_destroy (front->server);
   spice_screen_free (front->screen);
   spice_input_free (front->input);
-  g_hash_table_unref (front->memfd_channels);
+  spice_connections_free (front->connections);
   g_free (front);
 }
 
@@ -228,10 +214,9 @@ spice_front_add_client (SpiceFront *front, int fd, bool skip_auth, bool memfd, G
   int flags = fcntl (fd, F_GETFL);
   if (flags >= 0)
     fcntl (fd, F_SETFL, flags | O_NONBLOCK);
-  /* Heard of by follow_channel (), before this returns. */
-  front->adding_memfd = memfd;
+  spice_connections_begin (front->connections, fd, memfd);
   int added = spice_server_add_client (front->server, fd, skip_auth);
-  front->adding_memfd = false;
+  spice_connections_end (front->connections);
   if (added == 0)
     return true;
   close (fd);

@@ -2,8 +2,10 @@
  * when a GL draw is done. The worker only sets flags and writes to an eventfd; everything else happens on the main thread, in
  * update (), which brings the server in line with what is wanted as far as that can be done now:
  *
- * - spice-server aborts when the GL scanout changes while a GL draw is unacknowledged, and makes and destroys a primary surface only
- *   when its client has read what was sent before, so each of these is an operation to wait for, without blocking;
+ * - spice-server aborts when the GL scanout changes while a GL draw is unacknowledged, so a draw is an operation to wait for;
+ * - before it destroys a primary surface its worker waits, up to 15 seconds, for clients that have not read what was sent, so long
+ *   holds up whoever needs it (the main thread, for the next client), and crashes when such a client dies meanwhile. So we wait until
+ *   they have read all, without blocking, and send away those that hang: then there is nothing left for it to wait for;
  * - QXL drawables come back only when later ones cover them, so the pace is the length of the queue, never what came back;
  * - damage that cannot be sent yet is collected, and what is sent is always the newest picture.
  *
@@ -31,7 +33,11 @@
 /* DRM_FORMAT_XRGB8888 */
 #define FOURCC_XR24 0x34325258
 
-/* What the worker has been asked for and has not finished. One at a time: it may take as long as a client pleases. */
+/* How often it is looked whether clients have read, and how often in a row they must have: between two messages a socket is empty too. */
+#define LOOK_PERIOD_MS 10
+#define LOOKS_NEEDED   2
+
+/* What has been begun and is not finished. One at a time: it may take as long as a client pleases, or SPICE_SCREEN_HANG_MS. */
 typedef enum
 {
   OPERATION_NONE,
@@ -50,6 +56,7 @@ struct SpiceScreen
   QXLInstance qxl;
   SpiceServer *server;
   ScanoutPort *port;
+  SpiceConnections *connections;
   SpiceQueue *queue;
   int wakeup; /* eventfd: the worker did something */
   GSource *wakeup_source;
@@ -65,8 +72,10 @@ struct SpiceScreen
   uint8_t *primary_pixels; /* the server's own copy, which it draws into */
   ScanoutSurface *scanout; /* shown by GL; NULL: none */
   Operation operation;
-  gint operation_done; /* atomic; by the worker */
+  gint draw_done; /* atomic; by the worker */
   uint64_t next_cookie;
+  GSource *look; /* in OPERATION_DESTROY_PRIMARY */
+  unsigned looks, looks_read;
 
   GArray *owed;         /* of Owed: for damage not sent yet */
   GArray *owed_by_draw; /* of Owed: for the draw in flight */
@@ -151,29 +160,50 @@ damage_all (SpiceScreen *screen)
                                 scanout_surface_get_height (screen->surface));
 }
 
-static uint64_t
-start_operation (SpiceScreen *screen, Operation operation)
-{
-  screen->operation = operation;
-  return ++screen->next_cookie;
-}
-
-/* Not spice_qxl_destroy_primary_surface_async (), nor its create: the server ends those on the worker and there tells clients of
- * another mouse mode, over the main channel, which belongs to the main thread. A client that came at that moment was left without an
- * answer for good. The primary is the only surface. */
+/* Not spice_qxl_destroy_primary_surface (), nor the asynchronous ways to make and destroy one: with those the server tells clients of
+ * another mouse mode, on the worker, over the main channel, which belongs to the main thread. A client that came at that moment was left
+ * without an answer for good. The primary is the only surface. Returns when it is gone, so that no client comes between it and the
+ * next one: such a client would be given its cursor twice. */
 static void
 destroy_primary (SpiceScreen *screen)
 {
-  spice_queue_drop_draws (screen->queue);
-  spice_qxl_destroy_surfaces_async (&screen->qxl,
-                                    start_operation (screen, OPERATION_DESTROY_PRIMARY));
+  spice_qxl_destroy_surfaces (&screen->qxl);
+  g_clear_pointer (&screen->primary, scanout_surface_unref);
+  g_clear_pointer (&screen->primary_pixels, g_free);
+}
+
+static gboolean
+on_look (void *data)
+{
+  SpiceScreen *screen = data;
+
+  screen->looks_read =
+      spice_connections_have_read (screen->connections) ? screen->looks_read + 1 : 0;
+  if (screen->looks_read < LOOKS_NEEDED)
+    {
+      if (++screen->looks != SPICE_SCREEN_HANG_MS / LOOK_PERIOD_MS)
+        return G_SOURCE_CONTINUE;
+      g_warning ("the client has not read for %u ms: it is disconnected", SPICE_SCREEN_HANG_MS);
+      spice_connections_shut_down (screen->connections);
+      return G_SOURCE_CONTINUE;
+    }
+  g_clear_pointer (&screen->look, g_source_unref);
+  screen->operation = OPERATION_NONE;
+  destroy_primary (screen);
+  update (screen);
+  renew_patience (screen);
+  return G_SOURCE_REMOVE;
 }
 
 static void
-forget_primary (SpiceScreen *screen)
+start_destroying_primary (SpiceScreen *screen)
 {
-  g_clear_pointer (&screen->primary, scanout_surface_unref);
-  g_clear_pointer (&screen->primary_pixels, g_free);
+  spice_queue_drop_draws (screen->queue);
+  screen->operation = OPERATION_DESTROY_PRIMARY;
+  screen->looks = screen->looks_read = 0;
+  screen->look = g_timeout_source_new (LOOK_PERIOD_MS);
+  g_source_set_callback (screen->look, on_look, screen, NULL);
+  g_source_attach (screen->look, NULL);
 }
 
 static void
@@ -234,9 +264,9 @@ start_gl_draw (SpiceScreen *screen)
   g_array_set_size (screen->owed, 0);
   uint32_t x = box->x1, y = box->y1, width = box->x2 - box->x1, height = box->y2 - box->y1;
   clear_damage (screen);
+  screen->operation = OPERATION_GL_DRAW;
   /* May complete, on the worker, before it returns. */
-  spice_qxl_gl_draw_async (&screen->qxl, x, y, width, height,
-                           start_operation (screen, OPERATION_GL_DRAW));
+  spice_qxl_gl_draw_async (&screen->qxl, x, y, width, height, ++screen->next_cookie);
 }
 
 static void
@@ -267,7 +297,7 @@ update_gl (SpiceScreen *screen)
 {
   if (screen->primary)
     {
-      destroy_primary (screen);
+      start_destroying_primary (screen);
       return;
     }
   if (screen->scanout != screen->surface)
@@ -282,7 +312,7 @@ update_qxl (SpiceScreen *screen)
   if (screen->scanout)
     set_scanout (screen, NULL);
   if (screen->primary && !same_size (screen->primary, screen->surface))
-    destroy_primary (screen);
+    start_destroying_primary (screen);
   else if (screen->surface && !screen->primary)
     create_primary (screen);
   if (screen->operation == OPERATION_NONE && screen->surface &&
@@ -316,18 +346,11 @@ wake_main (void *opaque)
 }
 
 static void
-finish_operation (SpiceScreen *screen)
+finish_gl_draw (SpiceScreen *screen)
 {
-  Operation operation = screen->operation;
-
   screen->operation = OPERATION_NONE;
-  if (operation == OPERATION_DESTROY_PRIMARY)
-    forget_primary (screen);
-  if (operation == OPERATION_GL_DRAW)
-    {
-      screen->stalled = false;
-      answer (screen->owed_by_draw);
-    }
+  screen->stalled = false;
+  answer (screen->owed_by_draw);
 }
 
 static gboolean
@@ -338,8 +361,8 @@ on_wakeup (int fd, GIOCondition condition, void *data)
 
   while (read (fd, &count, sizeof count) < 0 && errno == EINTR)
     ;
-  if (g_atomic_int_compare_and_exchange (&screen->operation_done, TRUE, FALSE))
-    finish_operation (screen);
+  if (g_atomic_int_compare_and_exchange (&screen->draw_done, TRUE, FALSE))
+    finish_gl_draw (screen);
   update (screen);
   renew_patience (screen);
   return G_SOURCE_CONTINUE;
@@ -420,7 +443,7 @@ qxl_async_complete (QXLInstance *qxl, uint64_t cookie)
 {
   SpiceScreen *screen = from_qxl (qxl);
 
-  g_atomic_int_set (&screen->operation_done, TRUE);
+  g_atomic_int_set (&screen->draw_done, TRUE);
   wake_main (screen);
 }
 
@@ -530,13 +553,15 @@ static const ScanoutFrontOps front_ops = {
 /* Life cycle */
 
 SpiceScreen *
-spice_screen_new (SpiceServer *server, ScanoutPort *port, const char *address)
+spice_screen_new (SpiceServer *server, ScanoutPort *port, SpiceConnections *connections,
+                  const char *address)
 {
   SpiceScreen *screen = g_new0 (SpiceScreen, 1);
   QXLDevMemSlot slot = { .slot_group_id = MEMSLOT_GROUP, .virt_end = ~(uintptr_t) 0 };
 
   screen->server = server;
   screen->port = port;
+  screen->connections = connections;
   screen->queue = spice_queue_new (wake_main, screen);
   screen->owed = g_array_new (FALSE, FALSE, sizeof (Owed));
   screen->owed_by_draw = g_array_new (FALSE, FALSE, sizeof (Owed));
@@ -561,6 +586,9 @@ spice_screen_detach (SpiceScreen *screen)
 {
   scanout_port_attach (screen->port, NULL, NULL);
   stop_patience (screen);
+  if (screen->look)
+    g_source_destroy (screen->look);
+  g_clear_pointer (&screen->look, g_source_unref);
   answer (screen->owed_by_draw);
   answer (screen->owed);
   g_source_destroy (screen->wakeup_source);

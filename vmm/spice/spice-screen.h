@@ -4,6 +4,7 @@
 #include <spice.h>
 
 #include "ports/scanout-port.h"
+#include "spice/spice-connections.h"
 
 /* The display and cursor channels of a SPICE server, showing a scanout port.
  *
@@ -11,15 +12,19 @@
  * rectangles: nothing is copied, but only a client that is ours can read it (others take it for a dma-buf). QXL draws copy the
  * rectangles into messages that every SPICE client understands. spice_screen_set_memfd () says which; it may change at any time.
  *
- * Whatever a client does, a flush is answered within SPICE_SCREEN_PATIENCE_MS.
+ * Whatever a client does, a flush is answered within SPICE_SCREEN_PATIENCE_MS. A client that has read nothing for
+ * SPICE_SCREEN_HANG_MS when the picture takes another size is sent away.
  * Thread: main.
  */
 typedef struct SpiceScreen SpiceScreen;
 
 #define SPICE_SCREEN_PATIENCE_MS 100
+#define SPICE_SCREEN_HANG_MS     2000
 
-/* Adds the interface to server and attaches to port; both are borrowed. address: where the guest has the card, "pci/0000/01.0". */
-SpiceScreen *spice_screen_new (SpiceServer *server, ScanoutPort *port, const char *address);
+/* Adds the interface to server and attaches to port; these and connections are borrowed. address: where the guest has the card,
+ * "pci/0000/01.0". */
+SpiceScreen *spice_screen_new (SpiceServer *server, ScanoutPort *port,
+                               SpiceConnections *connections, const char *address);
 /* Detaches from the port, answers what is owed. Before the server is destroyed; the screen's memory is given back by
  * spice_screen_free () after it. */
 void spice_screen_detach (SpiceScreen *screen);

@@ -1,5 +1,7 @@
 #include "spice-client.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -19,6 +21,7 @@ struct SpiceClient
   unsigned invalidations, gl_draws;
   bool lazy, is_gl;
   unsigned n_ready; /* display and inputs that are open */
+  GArray *fds;      /* of int: our ends of all channels, duplicated */
   uint8_t *mapping;
   size_t mapping_size;
   uint32_t stride, width, height;
@@ -30,6 +33,9 @@ open_channel (SpiceClient *client)
   int fds[2];
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  int kept = fcntl (fds[0], F_DUPFD_CLOEXEC, 3);
+  g_assert_cmpint (kept, >=, 0);
+  g_array_append_val (client->fds, kept);
   g_assert_true (spice_front_add_client (client->front, fds[1], true, client->memfd, NULL));
   return fds[0];
 }
@@ -127,6 +133,7 @@ spice_client_new (SpiceFront *front, bool memfd)
 
   client->front = front;
   client->memfd = memfd;
+  client->fds = g_array_new (FALSE, FALSE, sizeof (int));
   client->session = spice_session_new ();
   g_object_set (client->session, "client-sockets", TRUE, NULL);
   g_signal_connect (client->session, "channel-new", G_CALLBACK (on_channel_new), client);
@@ -140,15 +147,34 @@ spice_client_new (SpiceFront *front, bool memfd)
 }
 
 void
-spice_client_free (SpiceClient *client)
+spice_client_stall (SpiceClient *client)
 {
-  if (!client)
+  if (!client->session)
     return;
   if (client->display)
     g_signal_handlers_disconnect_by_data (client->display, client);
   g_signal_handlers_disconnect_by_data (client->session, client);
   spice_session_disconnect (client->session);
-  g_object_unref (client->session);
+  g_clear_object (&client->session);
+}
+
+bool
+spice_client_was_sent_away (SpiceClient *client)
+{
+  struct pollfd main = { .fd = g_array_index (client->fds, int, 0), .events = POLLIN };
+
+  return poll (&main, 1, 0) > 0 && (main.revents & POLLHUP);
+}
+
+void
+spice_client_free (SpiceClient *client)
+{
+  if (!client)
+    return;
+  spice_client_stall (client);
+  for (unsigned i = 0; i < client->fds->len; i++)
+    close (g_array_index (client->fds, int, i));
+  g_array_unref (client->fds);
   unmap (client);
   g_free (client);
 }

@@ -20,6 +20,10 @@ SpiceDisplayChannel *spice_client_get_display (SpiceClient *client);
 /* How often the picture changed: by draws, and by GL draws. */
 unsigned spice_client_get_invalidations (SpiceClient *client);
 unsigned spice_client_get_gl_draws (SpiceClient *client);
+/* From now on it is a client that hangs: its sockets stay open, and nothing is read or written. Of what else is here only
+ * spice_client_free () may follow, and this: whether the server has closed its main channel. */
+void spice_client_stall (SpiceClient *client);
+bool spice_client_was_sent_away (SpiceClient *client);
 /* A client that does not acknowledge GL draws. */
 void spice_client_set_lazy (SpiceClient *client, bool lazy);
 

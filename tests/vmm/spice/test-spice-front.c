@@ -198,6 +198,121 @@ test_a_stalled_client_delays_nobody (Fixture *f, const void *data)
   spice_client_wait_pixel (client, 63, 63, 0x333333);
 }
 
+/* The main loop, which all of the machine's control shares, is never kept for longer than this by a client that hangs. */
+#define HANG_BOUND (5 * G_TIME_SPAN_SECOND)
+
+/* Runs the main context for so long; no turn of it may take long. */
+static void
+run_for (gint64 duration)
+{
+  gint64 end = g_get_monotonic_time () + duration, start;
+
+  while ((start = g_get_monotonic_time ()) < end)
+    {
+      g_main_context_iteration (NULL, FALSE);
+      g_assert_cmpint (g_get_monotonic_time () - start, <, HANG_BOUND);
+      g_usleep (1000);
+    }
+}
+
+/* A client that has linked and seen a picture, and hangs with its sockets full. */
+static SpiceClient *
+hang_client (Fixture *f, bool memfd)
+{
+  SpiceClient *client = spice_client_new (f->front, memfd);
+
+  draw (f, everything, 0x111111);
+  spice_client_wait_pixel (client, 0, 0, 0x111111);
+  spice_client_stall (client);
+  for (unsigned i = 0; i < 10; i++)
+    {
+      draw (f, everything, 0x222220 + i);
+      run_for (20 * G_TIME_SPAN_MILLISECOND);
+    }
+  return client;
+}
+
+static void
+test_hostile_18_a_client_that_hangs_delays_no_new_surface (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) hung = hang_client (f, GPOINTER_TO_INT (data));
+  g_autoptr (ScanoutSurface) larger = scanout_surface_new (640, 480, 0, NULL);
+  const ScanoutRect all = { 0, 0, 640, 480 };
+  gint64 start = g_get_monotonic_time ();
+
+  scanout_port_set_surface (f->scanout, larger);
+  run_for (200 * G_TIME_SPAN_MILLISECOND);
+  paint (larger, &all, 0x333333);
+  scanout_port_flush (f->scanout, &all, on_done, &f->done);
+  scanout_port_move_cursor (f->scanout, 7, 7);
+  run_for (200 * G_TIME_SPAN_MILLISECOND);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, HANG_BOUND);
+  g_autoptr (SpiceClient) next = spice_client_new (f->front, GPOINTER_TO_INT (data));
+  spice_client_wait_pixel (next, 639, 479, 0x333333);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 2 * HANG_BOUND);
+}
+
+static void
+test_hostile_18_a_client_that_hangs_is_sent_away (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) hung = hang_client (f, false);
+  g_autoptr (ScanoutSurface) larger = scanout_surface_new (640, 480, 0, NULL);
+  gint64 end = g_get_monotonic_time () + HANG_BOUND;
+
+  g_assert_false (spice_client_was_sent_away (hung));
+  scanout_port_set_surface (f->scanout, larger);
+  while (!spice_client_was_sent_away (hung) && g_get_monotonic_time () < end)
+    run_for (10 * G_TIME_SPAN_MILLISECOND);
+  g_assert_true (spice_client_was_sent_away (hung));
+  paint (larger, &(ScanoutRect){ 0, 0, 640, 480 }, 0x333333);
+  g_autoptr (SpiceClient) next = spice_client_new (f->front, false);
+  spice_client_wait_pixel (next, 639, 479, 0x333333);
+}
+
+/* spice-server's worker does not survive it when it waits for such a client. */
+static void
+test_hostile_18_a_client_that_hangs_may_die (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) hung = hang_client (f, false);
+  g_autoptr (ScanoutSurface) larger = scanout_surface_new (640, 480, 0, NULL);
+
+  scanout_port_set_surface (f->scanout, larger);
+  run_for (100 * G_TIME_SPAN_MILLISECOND);
+  g_clear_pointer (&hung, spice_client_free);
+  run_for (500 * G_TIME_SPAN_MILLISECOND);
+  paint (larger, &(ScanoutRect){ 0, 0, 640, 480 }, 0x333333);
+  g_autoptr (SpiceClient) next = spice_client_new (f->front, false);
+  spice_client_wait_pixel (next, 639, 479, 0x333333);
+}
+
+static void
+test_hostile_18_a_client_that_hangs_delays_no_other (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) hung = hang_client (f, GPOINTER_TO_INT (data));
+  gint64 start = g_get_monotonic_time ();
+
+  for (unsigned i = 0; i < 2; i++)
+    {
+      g_autoptr (SpiceClient) next = spice_client_new (f->front, i);
+      draw (f, everything, 0x333333 + i);
+      spice_client_wait_pixel (next, 0, 0, 0x333333 + i);
+    }
+  g_assert_cmpint (g_get_monotonic_time () - start, <, HANG_BOUND);
+}
+
+static void
+test_hostile_18_a_client_that_hangs_delays_no_end (Fixture *f, const void *data)
+{
+  g_autoptr (SpiceClient) hung = hang_client (f, GPOINTER_TO_INT (data));
+  g_autoptr (ScanoutSurface) larger = scanout_surface_new (640, 480, 0, NULL);
+  gint64 start = g_get_monotonic_time ();
+
+  scanout_port_set_surface (f->scanout, larger);
+  run_for (20 * G_TIME_SPAN_MILLISECOND);
+  g_clear_pointer (&f->front, spice_front_free);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, HANG_BOUND);
+}
+
 /* What comes from somebody who is no client; each is the whole of a connection. */
 static void
 connect_garbage (Fixture *f)
@@ -434,6 +549,22 @@ main (int argc, char **argv)
   ADD ("garbage-is-dropped", NULL, test_garbage_is_dropped);
   ADD ("garbage-does-not-change-how-the-picture-goes", NULL,
        test_garbage_does_not_change_how_the_picture_goes);
+  ADD ("hostile-18-draws/a-client-that-hangs-delays-no-new-surface", DRAWS,
+       test_hostile_18_a_client_that_hangs_delays_no_new_surface);
+  ADD ("hostile-18-memfd/a-client-that-hangs-delays-no-new-surface", MEMFD,
+       test_hostile_18_a_client_that_hangs_delays_no_new_surface);
+  ADD ("hostile-18-draws/a-client-that-hangs-delays-no-other", DRAWS,
+       test_hostile_18_a_client_that_hangs_delays_no_other);
+  ADD ("hostile-18-memfd/a-client-that-hangs-delays-no-other", MEMFD,
+       test_hostile_18_a_client_that_hangs_delays_no_other);
+  ADD ("hostile-18-draws/a-client-that-hangs-delays-no-end", DRAWS,
+       test_hostile_18_a_client_that_hangs_delays_no_end);
+  ADD ("hostile-18-memfd/a-client-that-hangs-delays-no-end", MEMFD,
+       test_hostile_18_a_client_that_hangs_delays_no_end);
+  ADD ("hostile-18-draws/a-client-that-hangs-is-sent-away", NULL,
+       test_hostile_18_a_client_that_hangs_is_sent_away);
+  ADD ("hostile-18-draws/a-client-that-hangs-may-die", NULL,
+       test_hostile_18_a_client_that_hangs_may_die);
   ADD ("keys-and-pointer-arrive", NULL, test_keys_and_pointer_arrive);
   ADD ("the-client-can-ask-for-a-size", NULL, test_the_client_can_ask_for_a_size);
   ADD_LISTEN ("a-socket-in-use-is-refused", test_a_socket_in_use_is_refused);
