@@ -1,14 +1,11 @@
-/* Requests to the entropy device, a keyboard, a tablet and a console: [device] and a row of steps, each [queue 2 bits, what 6 bits] with
- * a chain of [page][offset][length * 64][writable] or a selection of the configuration space [offset][byte], or input from the host. */
+/* Requests to the entropy device, a keyboard and a tablet: [device] and a row of steps, each [queue 2 bits, what 6 bits] with
+ * a chain of [page][offset][length * 64][writable] or a selection of the configuration space [offset][byte], or a key or a move of the host's. */
 #include "fuzz-target.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <linux/input-event-codes.h>
 #include <linux/virtio_config.h>
 
 #include "virtio-driver.h"
-#include "virtio/virtio-console.h"
 #include "virtio/virtio-input.h"
 #include "virtio/virtio-rng.h"
 
@@ -22,7 +19,6 @@ enum
   DEVICE_RNG,
   DEVICE_KEYBOARD,
   DEVICE_TABLET,
-  DEVICE_CONSOLE,
   DEVICES
 };
 
@@ -36,11 +32,8 @@ typedef struct Machine
 {
   GuestMemory *memory;
   InputPort *port;
-  CharPort *chars;
-  int host;
   VirtioRng *rng;
   VirtioInput *keys;
-  VirtioConsole *console;
   VirtioDevice *device;
   unsigned queues;
 } Machine;
@@ -57,23 +50,13 @@ take (Input *input)
 static void
 make (Machine *machine, unsigned kind)
 {
-  int host[2];
-
   machine->memory = guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL);
   machine->port = input_port_new ();
-  g_assert_cmpint (pipe2 (host, O_CLOEXEC), ==, 0);
-  machine->host = host[1];
-  machine->chars = char_port_new (host[0], open ("/dev/null", O_WRONLY | O_CLOEXEC));
   machine->queues = kind == DEVICE_RNG ? 1 : 2;
   if (kind == DEVICE_RNG)
     {
       machine->rng = virtio_rng_new (machine->memory);
       machine->device = virtio_rng_get_device (machine->rng);
-    }
-  else if (kind == DEVICE_CONSOLE)
-    {
-      machine->console = virtio_console_new (machine->memory, machine->chars);
-      machine->device = virtio_console_get_device (machine->console);
     }
   else
     {
@@ -88,9 +71,6 @@ clear (Machine *machine)
 {
   virtio_rng_free (machine->rng);
   virtio_input_free (machine->keys);
-  virtio_console_free (machine->console);
-  char_port_free (machine->chars);
-  close (machine->host);
   input_port_free (machine->port);
   guest_memory_free (machine->memory);
 }
@@ -137,8 +117,6 @@ run_step (Input *input, Machine *machine, VirtioDriver *driver)
         const InputEvent event = { head & 16 ? EV_KEY : EV_ABS, take (input), take (input) };
 
         input_port_send (machine->port, head & 32 ? INPUT_KEYBOARD : INPUT_POINTER, &event, 1);
-        g_assert_cmpint (write (machine->host, &event, 4), ==, 4);
-        g_main_context_iteration (NULL, FALSE);
       }
     }
   while (virtqueue_driver_take_used (virtio_driver_get_queue (driver, queue), NULL, NULL))

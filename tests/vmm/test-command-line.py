@@ -39,6 +39,7 @@ WRONG = {
     "--net": ["bridge", "", "none,forward=tcp:1:1", "none,restrict=on", "user,restrict=maybe", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1"],
     "--serial": ["tcp", "file=", "stdio,file=a"],
     "--console": ["tcp", "file=", ""],
+    "--port": ["name=a", "socket=unix:/tmp/x", "name=a/b,socket=unix:/tmp/x", "name=a,socket=tcp:1", ""],
     "--display": ["gtk", "spice", "spice=tcp:1", "spice=unix:", "spice=unix:/" + "x" * 107],
     "--control": ["/tmp/x", "tcp:1", "unix:", "unix:/" + "x" * 107],
     "--config": [""],
@@ -171,7 +172,7 @@ class CommandLineTest(unittest.TestCase):
                               "--kernel", KERNEL, "--memory", "256G")
 
     def test_places(self):
-        for option, before in (("--serial", "file="), ("--console", "file="), ("--control", "unix:"), ("--display", "spice=unix:")):
+        for option, before in (("--serial", "file="), ("--console", "file="), ("--control", "unix:"), ("--port", "name=a,socket=unix:"), ("--display", "spice=unix:")):
             self.refused_emulated(f"{option}: none/x: nothing can be made in the folder none: No such file or directory",
                                   "--kernel", KERNEL, option, f"{before}none/x")
         self.refused_emulated("--serial: .: cannot be written: Is a directory", "--kernel", KERNEL, "--serial", "file=.")

@@ -137,6 +137,10 @@ vm_config_copy (const VmConfig *config)
       copy->disks[i].backing = g_strdup (config->disks[i].backing);
       copy->disks[i].backing_format = config->disks[i].backing_format;
     }
+  copy->ports = NULL;
+  copy->n_ports = 0;
+  for (unsigned i = 0; i < config->n_ports; i++)
+    vm_config_add_port (copy, config->ports[i].name, config->ports[i].path);
   copy->forwards = g_memdup2 (config->forwards, sizeof *config->forwards * config->n_forwards);
   return copy;
 }
@@ -152,6 +156,12 @@ vm_config_free (VmConfig *config)
       g_free (config->disks[i].backing);
     }
   g_free (config->disks);
+  for (unsigned i = 0; i < config->n_ports; i++)
+    {
+      g_free (config->ports[i].name);
+      g_free (config->ports[i].path);
+    }
+  g_free (config->ports);
   g_free (config->forwards);
   g_free (config->name);
   g_free (config->kernel);
@@ -174,6 +184,14 @@ vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, boo
   config->disks = g_renew (VmDiskConfig, config->disks, config->n_disks + 1);
   config->disks[config->n_disks++] =
       (VmDiskConfig){ .file = g_strdup (file), .format = format, .readonly = readonly };
+}
+
+void
+vm_config_add_port (VmConfig *config, const char *name, const char *path)
+{
+  config->ports = g_renew (VmPortConfig, config->ports, config->n_ports + 1);
+  config->ports[config->n_ports++] =
+      (VmPortConfig){ .name = g_strdup (name), .path = g_strdup (path) };
 }
 
 void
@@ -349,6 +367,38 @@ validate_forwards (const VmConfig *config, GError **error)
   return true;
 }
 
+bool
+vm_port_name_is_good (const char *name)
+{
+  const size_t length = strspn (name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "._-");
+
+  return length > 0 && length <= VM_PORT_NAME_MAX && name[length] == '\0';
+}
+
+static bool
+validate_ports (const VmConfig *config, GError **error)
+{
+  if (config->n_ports > VM_PORTS_MAX)
+    return refuse (error, "--port: given %u times; at most %u are allowed", config->n_ports,
+                   VM_PORTS_MAX);
+  for (unsigned i = 0; i < config->n_ports; i++)
+    {
+      const VmPortConfig *port = &config->ports[i];
+
+      if (!vm_port_name_is_good (port->name))
+        return refuse (error, "--port: a name is 1 to %u letters, digits and . _ -",
+                       VM_PORT_NAME_MAX);
+      if (strcmp (port->name, VM_PORT_AGENT) == 0)
+        return refuse (error, "--port: %s is the display's: each machine has it", port->name);
+      for (unsigned j = 0; j < i; j++)
+        if (strcmp (port->name, config->ports[j].name) == 0)
+          return refuse (error, "--port: there are two of the name %s", port->name);
+      if (!validate_socket_path ("--port", port->path, error))
+        return false;
+    }
+  return true;
+}
+
 static bool
 validate_stream (const char *option, const VmStream *stream, GError **error)
 {
@@ -363,7 +413,8 @@ vm_config_validate (const VmConfig *config, GError **error)
   if (!validate_name (config->name, error) || !validate_numbers (config, error) ||
       !validate_firmware (config, error))
     return false;
-  if (!validate_disks (config, error) || !validate_forwards (config, error))
+  if (!validate_disks (config, error) || !validate_forwards (config, error) ||
+      !validate_ports (config, error))
     return false;
   if (!validate_stream ("--serial", &config->serial, error) ||
       !validate_stream ("--console", &config->console, error))
@@ -484,6 +535,9 @@ check_stream (const char *option, const VmStream *stream, GError **error)
 static bool
 check_outputs (const VmConfig *config, GError **error)
 {
+  for (unsigned i = 0; i < config->n_ports; i++)
+    if (!check_place ("--port", config->ports[i].path, error))
+      return false;
   return check_stream ("--serial", &config->serial, error) &&
          check_stream ("--console", &config->console, error) &&
          check_place ("--control", config->control_path, error) &&

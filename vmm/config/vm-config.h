@@ -21,6 +21,8 @@
 #define VM_DISKS_MAX        16
 #define VM_AHCI_PORTS       6 /* disks with bus=ahci, and the CD-ROM drive */
 #define VM_FORWARDS_MAX     64
+#define VM_PORTS_MAX        8
+#define VM_PORT_NAME_MAX    63   /* bytes */
 #define VM_NAME_MAX         64   /* characters */
 #define VM_CMDLINE_MAX      2047 /* bytes; COMMAND_LINE_SIZE of Linux on x86 less the NUL */
 #define VM_SOCKET_PATH_MAX  107  /* bytes; sun_path of unix(7) less the NUL */
@@ -116,6 +118,15 @@ typedef struct VmDiskConfig
   VmDiskFormat backing_format;
 } VmDiskConfig;
 
+/* A port by which a program in the guest talks to who connects to a socket of the host. */
+typedef struct VmPortConfig
+{
+  char *name;
+  char *path; /* the Unix socket to listen on */
+} VmPortConfig;
+#define VM_PORT_AGENT                                                                              \
+  "com.redhat.spice.0" /* each machine has it, for the guest's agent of the display */
+
 typedef struct VmForwardConfig
 {
   VmForwardProtocol protocol;
@@ -155,7 +166,9 @@ typedef struct VmConfig
   bool net_restricted; /* VM_NET_USER: the guest reaches nothing but those who come by a forward */
 
   VmStream serial;
-  VmStream console; /* virtio; VM_STREAM_NONE: there is no such device */
+  VmStream console; /* virtio; VM_STREAM_NONE: there is none */
+  VmPortConfig *ports;
+  unsigned n_ports;
   VmDisplay display;
   char *spice_path;   /* VM_DISPLAY_SPICE: the Unix socket to listen on */
   char *control_path; /* the QMP server's Unix socket, or NULL: no control */
@@ -180,8 +193,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmConfig, vm_config_free)
 
 /* On virtio, without a backing file; the caller may change that in the entry, which owns the name. */
 void vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly);
+void vm_config_add_port (VmConfig *config, const char *name, const char *path);
 void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
                             uint16_t guest_port);
+
+/* 1 to VM_PORT_NAME_MAX letters, digits and . _ -: the guest makes a file of that name. */
+bool vm_port_name_is_good (const char *name);
 
 /* The limits above, and what belongs together. Looks at no file. */
 bool vm_config_validate (const VmConfig *config, GError **error);

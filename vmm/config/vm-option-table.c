@@ -409,6 +409,31 @@ parse_unix (const char *text)
 }
 
 static bool
+set_port (VmConfig *config, const VmOption *option, const OptionWords *words)
+{
+  const char *name = NULL;
+  const char *path = NULL;
+
+  for (unsigned i = 0; i < option_words_get_length (words); i++)
+    {
+      const OptionWord *word = option_words_get (words, i);
+
+      if (word->key != NULL && name == NULL && strcmp (word->key, "name") == 0 &&
+          vm_port_name_is_good (word->value))
+        name = word->value;
+      else if (word->key != NULL && path == NULL && strcmp (word->key, "socket") == 0 &&
+               parse_unix (word->value) != NULL)
+        path = parse_unix (word->value);
+      else
+        return false;
+    }
+  if (name == NULL || path == NULL || config->n_ports == VM_PORTS_MAX)
+    return false;
+  vm_config_add_port (config, name, path);
+  return true;
+}
+
+static bool
 set_display (VmConfig *config, const VmOption *option, const OptionWords *words)
 {
   if (option_words_get_length (words) != 1)
@@ -535,6 +560,12 @@ const VmOption vm_option_table[] = {
     .offset = offsetof (VmConfig, console),
     .allowed = "none, stdio or file=FILE",
     .help = "add a virtio console, quicker than a serial port, and where it goes (none)",
+  },
+  [VM_OPTION_PORT] = {
+    .name = "port", .argument = "name=NAME,socket=unix:PATH", .repeats = true, .set = set_port,
+    .allowed = "name=NAME,socket=unix:PATH with a name of 1 to " G_STRINGIFY (VM_PORT_NAME_MAX)
+               " letters, digits and . _ - and a " UNIX_SOCKET ", at most " G_STRINGIFY (VM_PORTS_MAX) " times",
+    .help = "a port of this name in the guest, for who connects to the socket; repeat for more",
   },
   [VM_OPTION_DISPLAY] = {
     .name = "display", .argument = "none|spice=unix:PATH", .set = set_display,

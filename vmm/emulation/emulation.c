@@ -15,6 +15,9 @@
 static bool
 clear_sockets (const VmConfig *config, GError **error)
 {
+  for (unsigned i = 0; i < config->n_ports; i++)
+    if (!socket_path_clear ("--port", config->ports[i].path, error))
+      return false;
   return (config->control_path == NULL ||
           socket_path_clear ("--control", config->control_path, error)) &&
          (config->display != VM_DISPLAY_SPICE ||

@@ -204,15 +204,31 @@ add_serial (GPtrArray *argv, const VmConfig *config)
 {
   add_stream (argv, &config->serial, "serial0");
   add (argv, "-serial", "chardev:serial0");
-  if (config->console.kind == VM_STREAM_NONE)
-    return;
-  add_stream (argv, &config->console, "console0");
-  add (argv, "-device", "virtio-serial-pci,id=console-bus");
-  add (argv, "-device", "virtconsole,bus=console-bus.0,chardev=console0");
+}
+
+/* With the numbers that they have on KVM. The agent's port is there always: without it a client's monitor configuration is not passed on. */
+static void
+add_ports (GPtrArray *argv, const VmConfig *config)
+{
+  add (argv, "-device", "virtio-serial-pci,id=ports");
+  if (config->console.kind != VM_STREAM_NONE)
+    {
+      add_stream (argv, &config->console, "console0");
+      add (argv, "-device", "virtconsole,bus=ports.0,nr=0,chardev=console0");
+    }
+  add (argv, "-chardev", "spicevmc,id=agent,name=vdagent");
+  add (argv, "-device", "virtserialport,bus=ports.0,nr=1,chardev=agent,name=" VM_PORT_AGENT);
+  for (unsigned i = 0; i < config->n_ports; i++)
+    {
+      g_autofree char *path = quote (config->ports[i].path);
+      addf (argv, "-chardev", "socket,id=port%u,path=%s,server=on,wait=off", i, path);
+      addf (argv, "-device", "virtserialport,bus=ports.0,nr=%u,chardev=port%u,name=%s", i + 2, i,
+            config->ports[i].name);
+    }
 }
 
 /* virtio-vga is a virtio-gpu that is also a VGA card: firmware and a kernel without the driver have a screen. The pointer must not go
- * to the guest's agent, and the agent's port must be there for the client's monitor configuration to be passed on at all. */
+ * to the guest's agent. */
 static void
 add_display (GPtrArray *argv, const VmConfig *config)
 {
@@ -231,9 +247,6 @@ add_display (GPtrArray *argv, const VmConfig *config)
   else /* Listens nowhere; QMP add_client still brings clients. */
     g_string_append (spice, ",port=0");
   add (argv, "-spice", spice->str);
-  add (argv, "-device", "virtio-serial-pci,id=agent-bus");
-  add (argv, "-chardev", "spicevmc,id=agent,name=vdagent");
-  add (argv, "-device", "virtserialport,bus=agent-bus.0,chardev=agent,name=com.redhat.spice.0");
 }
 
 static void
@@ -260,6 +273,7 @@ qemu_command_line_new (const VmConfig *config, const char *program, const OvmfFi
   add_net (argv, config);
   add_serial (argv, config);
   add_display (argv, config);
+  add_ports (argv, config);
   add (argv, "-object", "rng-random,id=rng0,filename=/dev/urandom");
   add (argv, "-device", "virtio-rng-pci,rng=rng0");
   add (argv, "-device", "virtio-balloon-pci,id=balloon0,deflate-on-oom=on,free-page-reporting=on");

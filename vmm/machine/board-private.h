@@ -66,6 +66,7 @@ struct Board
   PciWindows windows;
   ScanoutPort *scanout;
   InputPort *input;
+  CharPort *agent; /* the display's agent in the guest */
   BootFramebuffer *boot_framebuffer;
   Ahci *ahci;      /* or NULL */
   unsigned n_sata; /* drives on it */

@@ -359,6 +359,12 @@ board_get_input (const Board *board)
   return board->input;
 }
 
+CharPort *
+board_get_agent (const Board *board)
+{
+  return board->agent;
+}
+
 CdDrive *
 board_get_cdrom (const Board *board)
 {

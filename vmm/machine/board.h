@@ -7,6 +7,7 @@
 #include "net/net-user.h"
 #include "platform/cd-drive.h"
 #include "platform/platform-request.h"
+#include "ports/char-port.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
 #include "virtio/virtio-balloon.h"
@@ -66,6 +67,7 @@ void board_press_power_button (Board *board);
 #define BOARD_GPU_ADDRESS "pci/0000/01.0" /* as SPICE names it */
 ScanoutPort *board_get_scanout (const Board *board);
 InputPort *board_get_input (const Board *board);
+CharPort *board_get_agent (const Board *board);
 /* Borrowed; NULL: there is no such drive. */
 CdDrive *board_get_cdrom (const Board *board);
 /* Borrowed; NULL: the machine has none. */

@@ -2,6 +2,7 @@
 
 #include "machine/device-table.h"
 
+#include <assert.h>
 #include <gio/gio.h>
 
 #include "machine/board-private.h"
@@ -17,6 +18,7 @@
 #include "platform/reset-ports.h"
 #include "platform/rtc.h"
 #include "platform/serial.h"
+#include "ports/char-socket.h"
 #include "virtio/vhost-vsock.h"
 #include "virtio/virtio-balloon.h"
 #include "virtio/virtio-console.h"
@@ -211,16 +213,28 @@ create_rng (Board *board, GError **error)
                                    VM_BOOT_UNSAID, error);
 }
 
+/* As the emulated machine numbers them: the console, the port of the display's agent, those that were asked for. */
 static bool
-create_console (Board *board, GError **error)
+create_ports (Board *board, GError **error)
 {
-  CharPort *port = NULL;
+  const VmConfig *vm = board->config.vm;
+  VirtioConsolePort ports[2 + VM_PORTS_MAX] = { { 0 } };
+  static_assert (G_N_ELEMENTS (ports) <= VIRTIO_CONSOLE_PORTS_MAX, "one device has all of them");
 
-  if (!open_stream (board, "console", &board->config.vm->console, &port, error))
+  if (!open_stream (board, "console", &vm->console, &ports[0].port, error))
     return false;
-  if (!port)
-    return true;
-  VirtioConsole *console = virtio_console_new (board->memory, port);
+  board->agent = char_port_new (-1, -1);
+  ATTACH (board, "agent", board->agent, NULL, char_port_free);
+  ports[1] = (VirtioConsolePort){ VM_PORT_AGENT, board->agent };
+  for (unsigned i = 0; i < vm->n_ports; i++)
+    {
+      CharSocket *socket = char_socket_new ("--port", vm->ports[i].path, error);
+      if (!socket)
+        return false;
+      ATTACH (board, "port", socket, NULL, char_socket_free);
+      ports[2 + i] = (VirtioConsolePort){ vm->ports[i].name, char_socket_get_port (socket) };
+    }
+  VirtioConsole *console = virtio_console_new (board->memory, ports, 2 + vm->n_ports);
   ATTACH (board, "virtio-console", console, NULL, virtio_console_free);
   return device_table_plug_virtio (board, "virtio-console function",
                                    virtio_console_get_device (console), VM_BOOT_UNSAID, error);
@@ -351,7 +365,7 @@ static const DeviceType device_table[] = {
   { .name = "i8042", .create = create_i8042 },
   { .name = "disks", .create = create_disks },
   { .name = "rng", .create = create_rng },
-  { .name = "console", .create = create_console },
+  { .name = "ports", .create = create_ports },
   { .name = "balloon", .create = create_balloon },
   { .name = "vsock", .create = create_vsock },
 };

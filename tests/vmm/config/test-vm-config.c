@@ -18,6 +18,7 @@ new_full (void)
   config->serial.kind = VM_STREAM_FILE;
   config->serial.file = g_strdup ("/s");
   config->console.file = g_strdup ("/c");
+  vm_config_add_port (config, "p", "/p");
   config->display = VM_DISPLAY_SPICE;
   config->spice_path = g_strdup ("/d");
   config->control_path = g_strdup ("/q");
@@ -65,6 +66,9 @@ test_copy_shares_nothing (void)
   g_assert_cmpstr (copy->cdrom, ==, "/c");
   g_assert_cmpstr (copy->serial.file, ==, "/s");
   g_assert_cmpstr (copy->console.file, ==, "/c");
+  g_assert_cmpuint (copy->n_ports, ==, 1);
+  g_assert_cmpstr (copy->ports[0].name, ==, "p");
+  g_assert_cmpstr (copy->ports[0].path, ==, "/p");
   g_assert_cmpstr (copy->spice_path, ==, "/d");
   g_assert_cmpstr (copy->control_path, ==, "/q");
   g_assert_cmpuint (copy->n_disks, ==, 2);

@@ -35,7 +35,8 @@ test_everything (void)
       "--name|Debian 12|--cpus=4|--memory|2G|--accel|tcg|--kernel|/a=b,c|--initrd|i|--cmdline|"
       "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw,bus=ahci|--disk|"
       "format=qcow2,readonly=on,file=z=1|--cdrom|c,d.iso|--net|user,forward=tcp:2222:22,"
-      "forward=udp:53:5353|--serial|file=log|--console|stdio|--display|spice=unix:/"
+      "forward=udp:53:5353|--serial|file=log|--console|stdio|--port|name=a.b-c_0,socket=unix:/"
+      "p,,q|--display|spice=unix:/"
       "s,,1|--control|unix:/q,1");
 
   g_assert_cmpstr (config->name, ==, "Debian 12");
@@ -64,6 +65,9 @@ test_everything (void)
   g_assert_cmpint (config->serial.kind, ==, VM_STREAM_FILE);
   g_assert_cmpstr (config->serial.file, ==, "log");
   g_assert_cmpint (config->console.kind, ==, VM_STREAM_STDIO);
+  g_assert_cmpuint (config->n_ports, ==, 1);
+  g_assert_cmpstr (config->ports[0].name, ==, "a.b-c_0");
+  g_assert_cmpstr (config->ports[0].path, ==, "/p,q");
   g_assert_cmpint (config->display, ==, VM_DISPLAY_SPICE);
   g_assert_cmpstr (config->spice_path, ==, "/s,1");
   g_assert_cmpstr (config->control_path, ==, "/q,1");
@@ -116,6 +120,9 @@ test_sizes (void)
   "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at " \
   "most "                                                                                          \
   "64 forwards; user also with restrict=on or off"
+#define PORT                                                                                       \
+  "name=NAME,socket=unix:PATH with a name of 1 to 63 letters, digits and . _ - and a PATH of "     \
+  "at most 107 bytes, at most 8 times"
 
 static void
 test_cdrom (void)
@@ -236,6 +243,18 @@ static const struct
   { "--net|user,restrict=yes", "--net: \"user,restrict=yes\" is not allowed: " NET },
   { "--net|none,restrict=on", "--net: \"none,restrict=on\" is not allowed: " NET },
   { "--net|forward=tcp:1:2", "--net: \"forward=tcp:1:2\" is not allowed: " NET },
+  { "--port|name=a", "--port: \"name=a\" is not allowed: " PORT },
+  { "--port|socket=unix:a", "--port: \"socket=unix:a\" is not allowed: " PORT },
+  { "--port|name=a,socket=b", "--port: \"name=a,socket=b\" is not allowed: " PORT },
+  { "--port|name=a,name=b,socket=unix:c",
+    "--port: \"name=a,name=b,socket=unix:c\" is not allowed: " PORT },
+  { "--port|name=../a,socket=unix:b", "--port: \"name=../a,socket=unix:b\" is not allowed: " PORT },
+  { "--port|name=,socket=unix:b", "--port: \"name=,socket=unix:b\" is not allowed: " PORT },
+  { "--port|name=a,socket=unix:b,c", "--port: \"name=a,socket=unix:b,c\" is not allowed: " PORT },
+  { "--kernel|k|--port|name=com.redhat.spice.0,socket=unix:b",
+    "--port: com.redhat.spice.0 is the display's: each machine has it" },
+  { "--kernel|k|--port|name=a,socket=unix:b|--port|name=a,socket=unix:c",
+    "--port: there are two of the name a" },
   { "--console|pty", "--console: \"pty\" is not allowed: none, stdio or file=FILE" },
   { "--kernel|k|--serial|stdio|--console|stdio",
     "--console: stdio is the serial port's already: give one of them a file" },

@@ -135,6 +135,7 @@ test_sockets (void)
   config->serial.kind = VM_STREAM_FILE;
   config->serial.file = g_strdup ("/l,1");
   config->console.kind = VM_STREAM_STDIO;
+  vm_config_add_port (config, "a.name", "/p,1");
   config->net = VM_NET_USER;
   vm_config_add_forward (config, VM_FORWARD_TCP, 2222, 22);
   vm_config_add_forward (config, VM_FORWARD_UDP, 53, 5353);
@@ -145,7 +146,12 @@ test_sockets (void)
   g_assert_cmpstr (find (argv, "-mon", 0), ==, "chardev=control,mode=control");
   g_assert_true (has (argv, "-chardev", "file,id=serial0,path=/l,,1"));
   g_assert_true (has (argv, "-chardev", "stdio,id=console0"));
-  g_assert_true (has (argv, "-device", "virtconsole,bus=console-bus.0,chardev=console0"));
+  g_assert_true (has (argv, "-device", "virtconsole,bus=ports.0,nr=0,chardev=console0"));
+  g_assert_true (has (argv, "-device",
+                      "virtserialport,bus=ports.0,nr=1,chardev=agent,name=com.redhat.spice.0"));
+  g_assert_true (has (argv, "-chardev", "socket,id=port0,path=/p,,1,server=on,wait=off"));
+  g_assert_true (
+      has (argv, "-device", "virtserialport,bus=ports.0,nr=2,chardev=port0,name=a.name"));
   g_assert_cmpstr (find (argv, "-netdev", 0), ==,
                    "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:127.0.0.1:53-:5353");
   config->net_restricted = true;
