@@ -22,7 +22,7 @@ start (MachineDisplay *display, GError **error)
 
 MachineDisplay *
 machine_display_new (const VmConfig *config, const char *gpu_address, ScanoutPort *scanout,
-                     InputPort *input, GError **error)
+                     InputPort *input, CharPort *agent, GError **error)
 {
   g_autoptr (MachineDisplay) display = g_new0 (MachineDisplay, 1);
 
@@ -30,6 +30,7 @@ machine_display_new (const VmConfig *config, const char *gpu_address, ScanoutPor
     .name = config->name,
     .listen_path = config->display == VM_DISPLAY_SPICE ? config->spice_path : NULL,
     .gpu_address = gpu_address,
+    .agent = agent,
   };
   display->scanout = scanout;
   display->input = input;

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
+#include "ports/char-port.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
 
@@ -14,9 +15,10 @@
  */
 typedef struct MachineDisplay MachineDisplay;
 
-/* Everything is borrowed and outlives this. gpu_address: as in SpiceFrontOptions. Error: the socket cannot be had. */
+/* Everything is borrowed and outlives this. gpu_address and agent: as in SpiceFrontOptions. Error: the socket cannot be had. */
 MachineDisplay *machine_display_new (const VmConfig *config, const char *gpu_address,
-                                     ScanoutPort *scanout, InputPort *input, GError **error);
+                                     ScanoutPort *scanout, InputPort *input, CharPort *agent,
+                                     GError **error);
 void machine_display_free (MachineDisplay *display);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (MachineDisplay, machine_display_free)
 

@@ -369,9 +369,9 @@ machine_new (const VmConfig *config, GError **error)
   machine->board = board_new (&board_config, error);
   if (!machine->board || !board_power_on (machine->board, error))
     return NULL;
-  machine->display =
-      machine_display_new (machine->config, BOARD_GPU_ADDRESS, board_get_scanout (machine->board),
-                           board_get_input (machine->board), error);
+  machine->display = machine_display_new (
+      machine->config, BOARD_GPU_ADDRESS, board_get_scanout (machine->board),
+      board_get_input (machine->board), board_get_agent (machine->board), error);
   if (!machine->display)
     return NULL;
   return g_steal_pointer (&machine);

@@ -10,6 +10,7 @@
 #include <glib-unix.h>
 
 #include "base/socket-path.h"
+#include "spice/spice-agent.h"
 #include "spice/spice-connections.h"
 #include "spice/spice-input.h"
 #include "spice/spice-loop.h"
@@ -21,7 +22,7 @@ struct SpiceFront
   SpiceCoreInterface core;
   SpiceScreen *screen;
   SpiceInput *input;
-  SpiceCharDeviceInstance agent;
+  SpiceAgent *agent;
   int listen_fd; /* -1: none, and then nothing of these */
   unsigned listen_source;
   char *listen_path;
@@ -78,34 +79,6 @@ on_channel_event (int event, SpiceChannelEventInfo *info)
       schedule_refresh (front);
     }
 }
-
-/* The agent's device is there although no guest agent is behind it yet: a client sends its wish for a size only where an agent
- * is, and the server hands that to the screen itself. Whatever else it sends to the agent ends here. */
-
-static void
-agent_state (SpiceCharDeviceInstance *agent, int connected)
-{
-}
-
-static int
-agent_write (SpiceCharDeviceInstance *agent, const uint8_t *bytes, int length)
-{
-  return length;
-}
-
-static int
-agent_read (SpiceCharDeviceInstance *agent, uint8_t *bytes, int length)
-{
-  return 0;
-}
-
-static const SpiceCharDeviceInterface agent_interface = {
-  .base = { SPICE_INTERFACE_CHAR_DEVICE, "alcove agent", SPICE_INTERFACE_CHAR_DEVICE_MAJOR,
-            SPICE_INTERFACE_CHAR_DEVICE_MINOR },
-  .state = agent_state,
-  .write = agent_write,
-  .read = agent_read,
-};
 
 static gboolean
 on_connection (int fd, GIOCondition condition, void *data)
@@ -174,9 +147,7 @@ spice_front_new (const SpiceFrontOptions *options, ScanoutPort *scanout, InputPo
       return NULL;
     }
   front->input = spice_input_new (front->server, input, scanout);
-  front->agent.base.sif = &agent_interface.base;
-  front->agent.subtype = "vdagent";
-  spice_server_add_interface (front->server, &front->agent.base);
+  front->agent = spice_agent_new (front->server, options->agent);
   front->screen =
       spice_screen_new (front->server, scanout, front->connections, options->gpu_address);
   spice_server_vm_start (front->server);
@@ -204,6 +175,7 @@ spice_front_free (SpiceFront *front)
   spice_screen_free (front->screen);
   spice_input_free (front->input);
   spice_connections_free (front->connections);
+  spice_agent_free (front->agent);
   g_free (front);
 }
 

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <glib.h>
 
+#include "ports/char-port.h"
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
 
@@ -18,6 +19,7 @@ typedef struct SpiceFrontOptions
   const char *name;        /* of the machine, for the client's window */
   const char *listen_path; /* Unix socket for any client; NULL: only spice_front_add_client () */
   const char *gpu_address; /* "pci/0000/01.0" */
+  CharPort *agent;         /* borrowed: the port of the guest's agent; NULL: there is none */
 } SpiceFrontOptions;
 
 /* The ports are borrowed. Error: the socket cannot be had. */
