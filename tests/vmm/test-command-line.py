@@ -152,6 +152,18 @@ class CommandLineTest(unittest.TestCase):
         self.refused_emulated("--disk: empty: its size, 0 bytes, is not at least 512; is it a raw image?",
                               "--kernel", KERNEL, "--disk", "file=empty,format=raw")
 
+    def test_cd_that_is_cut_off(self):
+        volume = bytearray(64 * 2048)
+        volume[16 * 2048:16 * 2048 + 6] = b"\1CD001"
+        volume[16 * 2048 + 80:16 * 2048 + 84] = (1000).to_bytes(4, "little")
+        self.file("cut.iso", volume)
+        line = "--cdrom: cut.iso: is cut off: its volume has 2048000 bytes, the file 131072: fetch it again"
+        self.refused_emulated(line, "--kernel", KERNEL, "--cdrom", "cut.iso")
+        self.refused(1, line, "--accel", "auto", "--kernel", KERNEL, "--cdrom", "cut.iso")
+        os.truncate(self.folder / "cut.iso", 2048000)
+        result = self.run_vmm("--accel", "tcg", "--kernel", KERNEL, "--cdrom", "cut.iso")
+        self.assertIn("install the package qemu-system-x86", result.stderr)
+
     def test_disk_that_cannot_be_written(self):
         path = self.file("locked", size=4096)
         path.chmod(0o444)

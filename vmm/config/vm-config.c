@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/cd-image.h"
+
 G_DEFINE_QUARK (vm - config - error - quark, vm_config_error)
 
 static const char *const firmware_words[] = {
@@ -493,7 +495,12 @@ check_cdrom (const char *file, GError **error)
   if (!check_regular ("--cdrom", file, false, &size, error))
     return false;
   if (size > 0 && size % VM_CDROM_BLOCK_SIZE == 0)
-    return true;
+    {
+      if (cd_image_check (file, error))
+        return true;
+      g_prefix_error (error, "--cdrom: ");
+      return false;
+    }
   return fail (error,
                "--cdrom: %s: its size, %" G_GUINT64_FORMAT
                " bytes, is %s%u: it is cut off, or no CD "

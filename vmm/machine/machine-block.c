@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "config/cd-image.h"
+
 static void
 clear_block (gpointer data)
 {
@@ -72,7 +74,7 @@ machine_block_operate (CdDrive *cdrom, MachineCdrom operation, const char *file,
     case MACHINE_CDROM_EJECT:
       return cd_drive_eject (cdrom, force, error);
     case MACHINE_CDROM_CHANGE:
-      return cd_drive_change (cdrom, file, force, error);
+      return cd_image_check (file, error) && cd_drive_change (cdrom, file, force, error);
     default:
       cd_drive_close_tray (cdrom);
       return true;

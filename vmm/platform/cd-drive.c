@@ -147,11 +147,6 @@ insert_medium (CdDrive *drive, const char *file, const BlockImage *image)
 
   drive->n_readable = image->size / CD_BLOCK_SIZE;
   drive->n_blocks = MAX (drive->n_readable, in_volume);
-  if (in_volume > drive->n_readable)
-    g_message ("%s: is cut off: its volume has %" G_GUINT64_FORMAT
-               " bytes, the file %" G_GUINT64_FORMAT
-               "; what is missing cannot be read: fetch it again",
-               file, (uint64_t) in_volume * CD_BLOCK_SIZE, image->size);
   drive->file = g_strdup (file);
   BlockBackend backend;
   block_raw_get_backend (block_raw_new (image), &backend);

@@ -247,6 +247,43 @@ test_cdrom_sizes (void)
   g_assert_cmpint (g_rmdir (folder), ==, 0);
 }
 
+static bool
+check_volume (const char *path, unsigned n_blocks, unsigned n_in_volume, GError **error)
+{
+  g_autofree uint8_t *bytes = g_malloc0 (n_blocks * 2048);
+  g_autoptr (VmConfig) config = vm_config_new ();
+
+  memcpy (bytes + 16 * 2048, "\1CD001", 6);
+  for (unsigned i = 0; i < 4; i++)
+    bytes[16 * 2048 + 80 + i] = n_in_volume >> 8 * i;
+  g_assert_true (g_file_set_contents (path, (const char *) bytes, n_blocks * 2048, NULL));
+  config->cdrom = g_strdup (path);
+  return vm_config_check_files (config, error);
+}
+
+/* A download that broke off; padding may be missing. */
+static void
+test_cdrom_cut_off (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("alcove-config-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "a.iso", NULL);
+  g_autofree char *said =
+      g_strdup_printf ("--cdrom: %s: is cut off: its volume has 819200 bytes, the file 509952: "
+                       "fetch it again",
+                       path);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (check_volume (path, 400, 400, NULL));
+  g_assert_true (check_volume (path, 400, 17, NULL));
+  g_assert_true (check_volume (path, 250, 400, NULL));
+  g_assert_false (check_volume (path, 249, 400, &error));
+  g_assert_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST);
+  g_assert_cmpstr (error->message, ==, said);
+  g_assert_false (check_volume (path, 249, UINT32_MAX, NULL));
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+}
+
 static void
 test_foreign_files (void)
 {
@@ -276,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-config/limits", test_limits);
   g_test_add_func ("/vm-config/disk-sizes", test_disk_sizes);
   g_test_add_func ("/vm-config/cdrom-sizes", test_cdrom_sizes);
+  g_test_add_func ("/vm-config/cdrom-cut-off", test_cdrom_cut_off);
   g_test_add_func ("/vm-config/foreign-files", test_foreign_files);
   return g_test_run ();
 }
