@@ -41,6 +41,7 @@ struct _AlcoveDisplay
   KeyboardInput *keyboard;
   PointerInput *pointer;
   gboolean cursor_hidden;
+  double cursor_ratio; /* of the cursor that is set */
   PointerShape shape;
 
   guint unanswered;
@@ -90,13 +91,27 @@ notify (AlcoveDisplay *self, guint property)
 
 /* ---- The picture ---- */
 
+/* How many pixels of the guest one of the cursor's is. GDK gives a cursor's texture to an X server pixel for pixel, elsewhere a pixel
+ * of it is a unit. */
+static double
+get_cursor_ratio (AlcoveDisplay *self)
+{
+  GtkWidget *widget = GTK_WIDGET (self);
+  double ratio = display_geometry_get_ratio (&self->geometry);
+
+  if (self->geometry.guest_width > 0 &&
+      strcmp (G_OBJECT_TYPE_NAME (gtk_widget_get_display (widget)), "GdkX11Display") == 0)
+    ratio /= gtk_widget_get_scale_factor (widget);
+  return ratio;
+}
+
 static void
 update_cursor (AlcoveDisplay *self)
 {
-  double ratio = display_geometry_get_ratio (&self->geometry);
-  g_autoptr (GdkCursor) cursor =
-      guest_cursor_new (self->cursor_hidden ? NULL : &self->shape, ratio);
+  g_autoptr (GdkCursor) cursor = NULL;
 
+  self->cursor_ratio = get_cursor_ratio (self);
+  cursor = guest_cursor_new (self->cursor_hidden ? NULL : &self->shape, self->cursor_ratio);
   gtk_widget_set_cursor (GTK_WIDGET (self), cursor);
 }
 
@@ -105,14 +120,13 @@ update_geometry (AlcoveDisplay *self)
 {
   GtkWidget *widget = GTK_WIDGET (self);
   Frame *frame = frame_painter_get_frame (self->painter);
-  double ratio = display_geometry_get_ratio (&self->geometry);
 
   self->geometry = display_geometry_new (
       gtk_widget_get_width (widget), gtk_widget_get_height (widget),
       gtk_widget_get_scale_factor (widget), frame != NULL ? frame_get_width (frame) : 0,
       frame != NULL ? frame_get_height (frame) : 0);
   pointer_input_set_geometry (self->pointer, &self->geometry);
-  if (ratio != display_geometry_get_ratio (&self->geometry))
+  if (get_cursor_ratio (self) != self->cursor_ratio)
     update_cursor (self);
   gtk_widget_queue_draw (widget);
 }

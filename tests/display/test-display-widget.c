@@ -257,6 +257,33 @@ test_keys_go_up_with_the_focus (Fixture *f, gconstpointer data)
 }
 
 static void
+set_layout (const char *layout)
+{
+  const char *const words[] = { "setxkbmap", layout, NULL };
+  g_autoptr (GError) error = NULL;
+  int status = 0;
+
+  g_spawn_sync (NULL, (char **) words, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status,
+                &error);
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_check_wait_status (status, &error));
+}
+
+/* A guest has a layout of its own: what counts is where the key is, not what this computer has on it. */
+static void
+test_keys_are_places (Fixture *f, gconstpointer data)
+{
+  show (f, WIDTH, HEIGHT);
+  set_layout ("fr");
+  /* X's 38 is A on an American keyboard and Q on a French one, 52 is Z and W. */
+  screen_fixture_xdotool ("key", "38", NULL);
+  wait_sent (f, "key 1e down, key 1e up");
+  screen_fixture_xdotool ("key", "52", NULL);
+  wait_sent (f, "key 2c down, key 2c up");
+  set_layout ("us");
+}
+
+static void
 test_keys_go_up_when_the_connection_ends (Fixture *f, gconstpointer data)
 {
   screen_fixture_xdotool ("keydown", "a", NULL);
@@ -528,6 +555,7 @@ main (int argc, char **argv)
   ADD ("scaled-down", test_scaled_down);
   ADD ("a-small-change-uploads-little", test_a_small_change_uploads_little);
   ADD ("keys-go-up-with-the-focus", test_keys_go_up_with_the_focus);
+  ADD ("keys-are-places", test_keys_are_places);
   ADD ("keys-go-up-when-the-connection-ends", test_keys_go_up_when_the_connection_ends);
   ADD ("menu-keys", test_menu_keys);
   ADD ("pointer-buttons-and-wheel", test_pointer_buttons_and_wheel);
