@@ -70,6 +70,8 @@ gallery_card_new (GalleryEntry *entry)
   const char *variant = gallery_entry_get_variant (entry);
   g_autofree char *detail =
       variant != NULL ? g_strdup_printf ("%s · %s", kind, variant) : g_strdup (kind);
+  g_autofree char *description =
+      detail != NULL ? g_strdup_printf ("%s, %s, %s", title, detail, size) : g_strdup (title);
 
   self->entry = g_object_ref (entry);
   gtk_label_set_text (self->title_label, title);
@@ -77,7 +79,8 @@ gallery_card_new (GalleryEntry *entry)
   gtk_label_set_text (self->detail_label, detail);
   gtk_label_set_text (self->size_label, size);
   system_logo_set_entry (self->logo, entry);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, title, -1);
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, description,
+                                  -1);
   return GTK_WIDGET (self);
 }
 

@@ -16,9 +16,34 @@ struct _JobCard
   GtkLabel *name_label;
   GtkLabel *status_label;
   GtkButton *run_button;
+  char *description; /* for who does not see it */
 };
 
 G_DEFINE_FINAL_TYPE (JobCard, job_card, GTK_TYPE_FLOW_BOX_CHILD)
+
+/* What is told without looking: not the bytes, which change all the time. */
+static void
+update_description (JobCard *self)
+{
+  const char *name = install_job_get_plan (self->job)->name;
+  const char *error = install_job_get_error (self->job);
+  double fraction = install_job_get_fraction (self->job);
+  g_autofree char *description = NULL;
+
+  if (install_job_get_state (self->job) != INSTALL_JOB_RUNNING)
+    description = g_strdup_printf ("%s, %s", name,
+                                   error != NULL ? error : install_job_get_status (self->job));
+  else if (fraction >= 0)
+    description = g_strdup_printf (_ ("%s, being made: %d%%"), name, (int) (fraction * 100));
+  else
+    description = g_strdup_printf (_ ("%s, being made"), name);
+  if (g_strcmp0 (self->description, description) == 0)
+    return;
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, description,
+                                  -1);
+  g_free (self->description);
+  self->description = g_steal_pointer (&description);
+}
 
 static void
 update (JobCard *self)
@@ -34,6 +59,7 @@ update (JobCard *self)
                                                       : "media-playback-start-symbolic");
   gtk_widget_set_tooltip_text (GTK_WIDGET (self->run_button),
                                running ? _ ("Pause") : _ ("Continue"));
+  update_description (self);
   if (running && fraction < 0)
     gtk_progress_bar_pulse (self->progress);
   else
@@ -77,13 +103,11 @@ GtkWidget *
 job_card_new (InstallJob *job)
 {
   JobCard *self = g_object_new (JOB_TYPE_CARD, NULL);
-  const char *name = install_job_get_plan (job)->name;
 
   self->job = g_object_ref (job);
-  gtk_label_set_text (self->name_label, name);
+  gtk_label_set_text (self->name_label, install_job_get_plan (job)->name);
   system_logo_set_entry (self->logo, install_job_get_entry (job));
   g_signal_connect_object (job, "notify::status", G_CALLBACK (update), self, G_CONNECT_SWAPPED);
-  gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
   update (self);
   return GTK_WIDGET (self);
 }
@@ -92,6 +116,7 @@ static void
 job_card_dispose (GObject *object)
 {
   g_clear_object (&JOB_CARD (object)->job);
+  g_clear_pointer (&JOB_CARD (object)->description, g_free);
   G_OBJECT_CLASS (job_card_parent_class)->dispose (object);
 }
 

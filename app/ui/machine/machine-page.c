@@ -264,7 +264,11 @@ update_title (MachinePage *self)
 {
   MachineState state = alcove_machine_get_state (self->machine);
   gboolean plain = state == MACHINE_STATE_RUNNING || state == MACHINE_STATE_STOPPED;
+  g_autofree char *screen =
+      g_strdup_printf (_ ("Screen of “%s”"), alcove_machine_get_name (self->machine));
 
+  gtk_accessible_update_property (GTK_ACCESSIBLE (self->display), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  screen, -1);
   adw_window_title_set_title (self->window_title, alcove_machine_get_name (self->machine));
   adw_window_title_set_subtitle (self->window_title,
                                  plain ? "" : machine_actions_describe_state (self->machine));
