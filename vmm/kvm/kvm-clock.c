@@ -39,9 +39,28 @@ get_ns (clockid_t clock)
   return (int64_t) now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-/* By how much the host's clock, sleep included, is before the machine's. */
+/* The host's clock, its sleep included. A thread can be held up between any two of these lines: the first is then told too early, the second
+ * too late, so that together they never make a lag that is none. */
+static int64_t
+get_host_at_most (void)
+{
+  const int64_t raw = get_ns (CLOCK_MONOTONIC_RAW);
+  const int64_t boot = get_ns (CLOCK_BOOTTIME);
+
+  return raw + (boot - get_ns (CLOCK_MONOTONIC));
+}
+
+static int64_t
+get_host_at_least (void)
+{
+  const int64_t monotonic = get_ns (CLOCK_MONOTONIC);
+  const int64_t slept = get_ns (CLOCK_BOOTTIME) - monotonic;
+
+  return slept + get_ns (CLOCK_MONOTONIC_RAW);
+}
+
 static bool
-get_offset (const KvmVm *vm, int64_t *offset, int64_t *guest)
+get_guest (const KvmVm *vm, int64_t *guest)
 {
   struct kvm_clock_data data = { 0 };
 
@@ -51,27 +70,28 @@ get_offset (const KvmVm *vm, int64_t *offset, int64_t *guest)
       return false;
     }
   *guest = (int64_t) data.clock;
-  *offset =
-      get_ns (CLOCK_MONOTONIC_RAW) + get_ns (CLOCK_BOOTTIME) - get_ns (CLOCK_MONOTONIC) - *guest;
   return true;
 }
 
 bool
 kvm_clock_catch_up (KvmVm *vm)
 {
+  const int64_t host = get_host_at_most ();
   struct kvm_clock_data data = { 0 };
-  int64_t offset, guest;
+  int64_t guest;
 
-  if (!get_offset (vm, &offset, &guest) || offset - vm->clock_offset < LAG_MIN)
+  if (!get_guest (vm, &guest))
     return false;
-  data.clock = (uint64_t) (guest + offset - vm->clock_offset);
+  const int64_t lag = host - guest - vm->clock_offset;
+  if (lag < LAG_MIN)
+    return false;
+  data.clock = (uint64_t) (guest + lag);
   if (ioctl (vm->fd, KVM_SET_CLOCK, &data) < 0)
     {
       g_warning ("the guest's clock stays behind: KVM_SET_CLOCK: %s", g_strerror (errno));
       return false;
     }
-  g_debug ("the guest's clock was %" G_GINT64_FORMAT " ms behind",
-           (offset - vm->clock_offset) / 1000000);
+  g_debug ("the guest's clock was %" G_GINT64_FORMAT " ms behind", lag / 1000000);
   return true;
 }
 
@@ -102,8 +122,9 @@ kvm_clock_watch (KvmVm *vm)
   int64_t guest;
 
   vm->clock_fd = timerfd_create (CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (vm->clock_fd < 0 || !get_offset (vm, &vm->clock_offset, &guest))
+  if (vm->clock_fd < 0 || !get_guest (vm, &guest))
     return;
+  vm->clock_offset = get_host_at_least () - guest;
   arm (vm->clock_fd);
   vm->clock_source = g_unix_fd_source_new (vm->clock_fd, G_IO_IN);
   g_source_set_callback (vm->clock_source, G_SOURCE_FUNC (on_clock_set), vm, NULL);
