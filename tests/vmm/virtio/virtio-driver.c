@@ -119,8 +119,10 @@ virtio_driver_reset (VirtioDriver *driver)
   virtio_device_lock (driver->device);
   virtio_device_set_status (driver->device, 0);
   virtio_device_unlock (driver->device);
+  /* Its loop may be another thread's, which wakes nobody here. */
   while (virtio_driver_get_status (driver) != 0)
-    g_main_context_iteration (NULL, TRUE);
+    if (!g_main_context_iteration (NULL, FALSE))
+      g_thread_yield ();
   g_source_remove (alarm);
 }
 
