@@ -102,6 +102,7 @@ def test_cloud_bzimage_large(checks, options):
         iomem = guest.shell("grep 'System RAM' /proc/iomem")
         checks.check("some of them above 4 GiB", re.search("^100000000-", iomem, re.M), iomem)
         check_log(checks, guest)
+        check_acpi(checks, options, guest)
         qmp.run("quit")
         checks.equal("quit: why", qmp.wait_event("SHUTDOWN")["data"]["reason"], "host-qmp-quit")
         checks.equal("quit ends with 0", guest.wait_end(), 0)

@@ -5,9 +5,10 @@ import sys
 import time
 
 from guest import Checks, Guest, Options
-from machine_checks import check_log
+from machine_checks import check_acpi, check_log
 
 TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/"
+CLOCKSOURCE = "cat /sys/devices/system/clocksource/clocksource0/current_clocksource"
 PAUSE = 4  # seconds
 
 
@@ -46,7 +47,10 @@ def test_sixteen(checks, options):
         vmx_svm = guest.shell("grep -cwE 'vmx|svm|sgx' /proc/cpuinfo", status=None)
         checks.equal("no virtualisation in the guest", vmx_svm, "0")
         checks.equal("sleep states: none but of the kernel's own", guest.shell("cat /sys/power/mem_sleep"), "[s2idle]")
+        checks.equal("the clock is KVM's, which goes on while the host sleeps", guest.shell(CLOCKSOURCE), "kvm-clock")
+        checks.equal("the TSC is not said to do so", guest.shell("grep -cw nonstop_tsc /proc/cpuinfo", status=None), "0")
         check_log(checks, guest)
+        check_acpi(checks, options, guest)
         check_clock(checks, guest, qmp)
 
 
@@ -61,7 +65,7 @@ def test_hyperv(checks, options):
         checks.equal("relaxed timing", leaf(guest, 0x40000004)[0] >> 5 & 1, 1)
         _, *vendor = leaf(guest, 0x40000100)
         checks.equal("KVM's own leaves are behind them", text(*vendor).rstrip("\0"), "KVMKVMKVM")
-        checks.equal("and Linux's clock is KVM's", guest.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource"), "kvm-clock")
+        checks.equal("and Linux's clock is KVM's", guest.shell(CLOCKSOURCE), "kvm-clock")
         check_log(checks, guest)
         guest.send("reboot -f\n")
         guest.wait_ready()
