@@ -8,7 +8,9 @@
 #include "ports/scanout-port.h"
 
 /* A SPICE server that shows a scanout port and feeds an input port. A client that is gone, stalled or sends garbage harms neither the
- * machine nor the next client. One client at a time: the next one takes the place of the last.
+ * machine nor the next client. That is as far as libspice-server goes: 0.15 does not survive everything that a program could say
+ * on purpose once it has linked (a mark of migration, agent data of 4 GiB), so clients are programs of the user, who alone can connect. One
+ * client at a time: the next one takes the place of the last.
  *
  * Thread: main.
  */

@@ -10,6 +10,13 @@
 
 #define WAIT_SECONDS 60
 
+/* Our end of a channel, duplicated. */
+typedef struct ChannelEnd
+{
+  int type;
+  int fd;
+} ChannelEnd;
+
 struct SpiceClient
 {
   SpiceFront *front;
@@ -21,21 +28,21 @@ struct SpiceClient
   unsigned invalidations, gl_draws;
   bool lazy, is_gl;
   unsigned n_ready; /* display and inputs that are open */
-  GArray *fds;      /* of int: our ends of all channels, duplicated */
+  GArray *ends;     /* of ChannelEnd; the main channel's is the first */
   uint8_t *mapping;
   size_t mapping_size;
   uint32_t stride, width, height;
 };
 
 static int
-open_channel (SpiceClient *client)
+open_channel (SpiceClient *client, int type)
 {
   int fds[2];
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
-  int kept = fcntl (fds[0], F_DUPFD_CLOEXEC, 3);
-  g_assert_cmpint (kept, >=, 0);
-  g_array_append_val (client->fds, kept);
+  ChannelEnd end = { type, fcntl (fds[0], F_DUPFD_CLOEXEC, 3) };
+  g_assert_cmpint (end.fd, >=, 0);
+  g_array_append_val (client->ends, end);
   g_assert_true (spice_front_add_client (client->front, fds[1], true, client->memfd, NULL));
   return fds[0];
 }
@@ -43,7 +50,10 @@ open_channel (SpiceClient *client)
 static void
 on_open_fd (SpiceChannel *channel, int with_tls, void *data)
 {
-  spice_channel_open_fd (channel, open_channel (data));
+  int type;
+
+  g_object_get (channel, "channel-type", &type, NULL);
+  spice_channel_open_fd (channel, open_channel (data, type));
 }
 
 static void
@@ -133,11 +143,12 @@ spice_client_new (SpiceFront *front, bool memfd)
 
   client->front = front;
   client->memfd = memfd;
-  client->fds = g_array_new (FALSE, FALSE, sizeof (int));
+  client->ends = g_array_new (FALSE, FALSE, sizeof (ChannelEnd));
   client->session = spice_session_new ();
   g_object_set (client->session, "client-sockets", TRUE, NULL);
   g_signal_connect (client->session, "channel-new", G_CALLBACK (on_channel_new), client);
-  g_assert_true (spice_session_open_fd (client->session, open_channel (client)));
+  g_assert_true (
+      spice_session_open_fd (client->session, open_channel (client, SPICE_CHANNEL_MAIN)));
   while (client->n_ready < 2)
     {
       g_assert_cmpint (g_get_monotonic_time (), <, end);
@@ -158,10 +169,19 @@ spice_client_stall (SpiceClient *client)
   g_clear_object (&client->session);
 }
 
+int
+spice_client_get_fd (SpiceClient *client, int type)
+{
+  for (unsigned i = 0; i < client->ends->len; i++)
+    if (g_array_index (client->ends, ChannelEnd, i).type == type)
+      return g_array_index (client->ends, ChannelEnd, i).fd;
+  return -1;
+}
+
 bool
 spice_client_was_sent_away (SpiceClient *client)
 {
-  struct pollfd main = { .fd = g_array_index (client->fds, int, 0), .events = POLLIN };
+  struct pollfd main = { .fd = spice_client_get_fd (client, SPICE_CHANNEL_MAIN), .events = POLLIN };
 
   return poll (&main, 1, 0) > 0 && (main.revents & POLLHUP);
 }
@@ -172,9 +192,9 @@ spice_client_free (SpiceClient *client)
   if (!client)
     return;
   spice_client_stall (client);
-  for (unsigned i = 0; i < client->fds->len; i++)
-    close (g_array_index (client->fds, int, i));
-  g_array_unref (client->fds);
+  for (unsigned i = 0; i < client->ends->len; i++)
+    close (g_array_index (client->ends, ChannelEnd, i).fd);
+  g_array_unref (client->ends);
   unmap (client);
   g_free (client);
 }

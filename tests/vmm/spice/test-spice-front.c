@@ -1,11 +1,15 @@
 #include "spice/spice-front.h"
 
+#include <errno.h>
 #include <linux/input-event-codes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <spice/enums.h>
+#include <spice/protocol.h>
+#include <spice/vd_agent.h>
 
 #include "spice-client.h"
 #include "spice/spice-screen.h"
@@ -198,6 +202,30 @@ test_a_stalled_client_delays_nobody (Fixture *f, const void *data)
   spice_client_wait_pixel (client, 63, 63, 0x333333);
 }
 
+static bool
+heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
+{
+  for (unsigned i = 0; i < f->events->len; i++)
+    {
+      const InputEvent *event = &g_array_index (f->events, InputEvent, i);
+      if (event->type == type && event->code == code && event->value == value)
+        return true;
+    }
+  return false;
+}
+
+static void
+wait_heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
+{
+  gint64 end = g_get_monotonic_time () + WAIT;
+
+  while (!heard (f, type, code, value))
+    {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      g_main_context_iteration (NULL, FALSE);
+    }
+}
+
 /* The main loop, which all of the machine's control shares, is never kept for longer than this by a client that hangs. */
 #define HANG_BOUND (5 * G_TIME_SPAN_SECOND)
 
@@ -313,6 +341,170 @@ test_hostile_18_a_client_that_hangs_delays_no_end (Fixture *f, const void *data)
   g_assert_cmpint (g_get_monotonic_time () - start, <, HANG_BOUND);
 }
 
+/* A client that has linked; what it says after that, a test says. */
+static SpiceClient *
+linked_client (Fixture *f)
+{
+  SpiceClient *client = spice_client_new (f->front, true);
+
+  draw (f, everything, 0x111111);
+  spice_client_wait_pixel (client, 0, 0, 0x111111);
+  spice_client_stall (client);
+  return client;
+}
+
+/* False: the server has closed the channel. */
+static bool
+say (SpiceClient *client, int channel, const void *bytes, size_t size)
+{
+  int fd = spice_client_get_fd (client, channel);
+  gint64 end = g_get_monotonic_time () + WAIT;
+
+  while (size > 0)
+    {
+      ssize_t n = send (fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno != EAGAIN)
+        return false;
+      if (n < 0)
+        {
+          g_assert_cmpint (g_get_monotonic_time (), <, end);
+          g_main_context_iteration (NULL, FALSE);
+          continue;
+        }
+      bytes = (const uint8_t *) bytes + n;
+      size -= n;
+    }
+  return true;
+}
+
+static bool
+say_message (SpiceClient *client, int channel, uint16_t type, uint32_t size, const void *body,
+             size_t body_size)
+{
+  SpiceMiniDataHeader header = { GUINT16_TO_LE (type), GUINT32_TO_LE (size) };
+
+  return say (client, channel, &header, sizeof header) && say (client, channel, body, body_size);
+}
+
+static void
+assert_next_client_finds_the_picture (Fixture *f)
+{
+  g_autoptr (SpiceClient) next = spice_client_new (f->front, true);
+
+  draw (f, everything, 0x333333);
+  spice_client_wait_pixel (next, 0, 0, 0x333333);
+}
+
+static void
+test_hostile_18_malformed_messages (Fixture *f, const void *data)
+{
+  static const struct
+  {
+    int channel;
+    uint16_t type;
+    uint32_t size; /* as it is said */
+    uint32_t sent;
+  } cases[] = {
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_KEY_DOWN, 0, 0 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_KEY_DOWN, 3, 3 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_KEY_SCANCODE, 4000, 4000 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_KEY_SCANCODE, UINT32_MAX, 8 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_MOUSE_POSITION, 1, 1 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_MOUSE_POSITION, 11, 11 },
+    { SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_MOUSE_PRESS, 4, 4 },
+    { SPICE_CHANNEL_INPUTS, 0, 0, 0 },
+    { SPICE_CHANNEL_INPUTS, UINT16_MAX, 16, 16 },
+    { SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_AGENT_START, 4, 4 },
+    { SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_AGENT_DATA, 3, 3 },
+    { SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_MOUSE_MODE_REQUEST, 2, 2 },
+    { SPICE_CHANNEL_MAIN, SPICE_MSGC_MIGRATE_DATA, 64, 64 },
+    { SPICE_CHANNEL_DISPLAY, SPICE_MSGC_DISPLAY_INIT, 2, 2 },
+    { SPICE_CHANNEL_DISPLAY, SPICE_MSGC_DISPLAY_PREFERRED_VIDEO_CODEC_TYPE, 200, 200 },
+    { SPICE_CHANNEL_DISPLAY, SPICE_MSGC_DISPLAY_GL_DRAW_DONE, 0, 0 },
+    { SPICE_CHANNEL_DISPLAY, SPICE_MSGC_ACK_SYNC, UINT32_MAX, 64 },
+    { SPICE_CHANNEL_CURSOR, UINT16_MAX, UINT32_MAX, 64 },
+  };
+  uint8_t body[4000];
+
+  memset (body, 0xff, sizeof body);
+  for (unsigned i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (SpiceClient) client = linked_client (f);
+
+      g_test_message ("channel %d, type %u, size %u", cases[i].channel, cases[i].type,
+                      cases[i].size);
+      say_message (client, cases[i].channel, cases[i].type, cases[i].size, body, cases[i].sent);
+      run_for (20 * G_TIME_SPAN_MILLISECOND);
+    }
+  assert_next_client_finds_the_picture (f);
+}
+
+static bool
+say_monitors (SpiceClient *client, uint32_t n_monitors, uint32_t width, uint32_t height)
+{
+  struct __attribute__ ((packed))
+  {
+    VDAgentMessage message;
+    VDAgentMonitorsConfig config;
+    VDAgentMonConfig monitor;
+  } body = { .message = { .protocol = VD_AGENT_PROTOCOL,
+                          .type = VD_AGENT_MONITORS_CONFIG,
+                          .size = sizeof body - sizeof body.message },
+             .config = { .num_of_monitors = n_monitors },
+             .monitor = { .width = width, .height = height } };
+
+  return say_message (client, SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_AGENT_DATA, sizeof body, &body,
+                      sizeof body);
+}
+
+/* What the guest is told then is cut by the card (virtio-gpu: the-user-can-ask-for-another-size). */
+static void
+test_hostile_18_monitors_of_any_size (Fixture *f, const void *data)
+{
+  static const uint32_t sizes[] = { 0, 1, 1u << 31, UINT32_MAX };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (sizes); i++)
+    {
+      g_autoptr (SpiceClient) client = linked_client (f);
+      say_monitors (client, 1, sizes[i], sizes[i]);
+      run_for (20 * G_TIME_SPAN_MILLISECOND);
+      g_assert_cmpuint (f->asked_width, ==, sizes[i]);
+      say_monitors (client, i % 2 ? UINT32_MAX : 0, sizes[i], sizes[i]);
+      run_for (20 * G_TIME_SPAN_MILLISECOND);
+    }
+  assert_next_client_finds_the_picture (f);
+}
+
+static void
+test_hostile_18_a_flood_for_the_agent (Fixture *f, const void *data)
+{
+  const VDAgentMessage message = { .protocol = VD_AGENT_PROTOCOL, .type = VD_AGENT_CLIPBOARD };
+  const uint32_t tokens = UINT32_MAX;
+  g_autoptr (SpiceClient) client = linked_client (f);
+
+  say_message (client, SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_AGENT_START, sizeof tokens, &tokens,
+               sizeof tokens);
+  for (unsigned i = 0; i < 100000; i++)
+    if (!say_message (client, SPICE_CHANNEL_MAIN, SPICE_MSGC_MAIN_AGENT_DATA, sizeof message,
+                      &message, sizeof message))
+      break;
+  run_for (20 * G_TIME_SPAN_MILLISECOND);
+  assert_next_client_finds_the_picture (f);
+}
+
+static void
+test_hostile_18_a_flood_of_input (Fixture *f, const void *data)
+{
+  const uint32_t code = GUINT32_TO_LE (0x1e);
+  g_autoptr (SpiceClient) client = linked_client (f);
+
+  for (unsigned i = 0; i < 100000; i++)
+    g_assert_true (say_message (client, SPICE_CHANNEL_INPUTS, SPICE_MSGC_INPUTS_KEY_DOWN,
+                                sizeof code, &code, sizeof code));
+  wait_heard (f, EV_KEY, KEY_A, 1);
+  assert_next_client_finds_the_picture (f);
+}
+
 /* What comes from somebody who is no client; each is the whole of a connection. */
 static void
 connect_garbage (Fixture *f)
@@ -360,30 +552,6 @@ test_garbage_does_not_change_how_the_picture_goes (Fixture *f, const void *data)
     }
   g_assert_true (spice_client_is_gl (client));
   g_assert_cmpuint (spice_client_get_gl_draws (client), >, gl_draws);
-}
-
-static bool
-heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
-{
-  for (unsigned i = 0; i < f->events->len; i++)
-    {
-      const InputEvent *event = &g_array_index (f->events, InputEvent, i);
-      if (event->type == type && event->code == code && event->value == value)
-        return true;
-    }
-  return false;
-}
-
-static void
-wait_heard (Fixture *f, uint16_t type, uint16_t code, int32_t value)
-{
-  gint64 end = g_get_monotonic_time () + WAIT;
-
-  while (!heard (f, type, code, value))
-    {
-      g_assert_cmpint (g_get_monotonic_time (), <, end);
-      g_main_context_iteration (NULL, FALSE);
-    }
 }
 
 static void
@@ -565,6 +733,10 @@ main (int argc, char **argv)
        test_hostile_18_a_client_that_hangs_is_sent_away);
   ADD ("hostile-18-draws/a-client-that-hangs-may-die", NULL,
        test_hostile_18_a_client_that_hangs_may_die);
+  ADD ("hostile-18-malformed-messages", NULL, test_hostile_18_malformed_messages);
+  ADD ("hostile-18-monitors-of-any-size", NULL, test_hostile_18_monitors_of_any_size);
+  ADD ("hostile-18-a-flood-for-the-agent", NULL, test_hostile_18_a_flood_for_the_agent);
+  ADD ("hostile-18-a-flood-of-input", NULL, test_hostile_18_a_flood_of_input);
   ADD ("keys-and-pointer-arrive", NULL, test_keys_and_pointer_arrive);
   ADD ("the-client-can-ask-for-a-size", NULL, test_the_client_can_ask_for_a_size);
   ADD_LISTEN ("a-socket-in-use-is-refused", test_a_socket_in_use_is_refused);
