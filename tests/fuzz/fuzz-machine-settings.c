@@ -1,4 +1,5 @@
-/* A machine.ini, which a user or another program may have written. What is accepted can be saved, and reads back the same. */
+/* A machine.ini, which a user or another program may have written. What is accepted can be saved, and reads back the same; but that GKeyFile
+ * takes a carriage return for a part of the line's end, each time it reads, also in what this version does not know. */
 #include "fuzz-target.h"
 
 #include <string.h>
@@ -38,6 +39,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autoptr (MachineSettings) again = machine_settings_parse (text, length, &error);
   g_assert_no_error (error);
   g_autofree char *again_text = machine_settings_to_data (again, &again_length);
-  g_assert_cmpmem (text, length, again_text, again_length);
+  if (memchr (text, '\r', length) == NULL)
+    g_assert_cmpmem (text, length, again_text, again_length);
   return 0;
 }

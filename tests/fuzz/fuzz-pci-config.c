@@ -1,18 +1,23 @@
 /* What a guest may do to a PCI bus: config space by its ports, by ECAM and directly, the registers and MSI-X table behind the BARs,
- * wherever it puts those. On the bus: the host bridge, a virtio function with all its capabilities, and one with BARs of each kind.
+ * wherever it puts those. On the bus: the host bridge, a virtio function with all its capabilities, one with BARs of each kind, the ISA
+ * bridge and the SATA controller.
  * Input: a row of [operation 1 byte][size 1 byte][address 2 bytes][value 4 bytes]. */
 #include "fuzz-target.h"
 
 #include <linux/pci_regs.h>
 
 #include "fake-host.h"
+#include "fake-sink.h"
 #include "pci/pci-host-bridge.h"
+#include "platform/ahci.h"
+#include "platform/lpc.h"
 #include "virtio/virtio-pci.h"
 #include "virtio/virtio-rng.h"
 
 #define MEMORY_SIZE (UINT64_C (1) << 20)
 #define ECAM        UINT64_C (0xb0000000)
 #define RAM_BAR     0x4000
+#define AHCI_BAR    5
 #define MSIX_TABLE  0x1000
 #define VECTORS     3
 #define STEP        8
@@ -28,6 +33,10 @@ typedef struct Machine
   VirtioPci *virtio;
   PciDevice *plain;
   void *ram;
+  FakeSink sink;
+  Pm *pm;
+  Lpc *lpc;
+  Ahci *ahci;
 } Machine;
 
 static uint64_t
@@ -74,10 +83,25 @@ plain_new (Machine *machine)
 static void
 place (Machine *machine)
 {
+  static const unsigned functions[] = { 1 * PCI_FUNCTIONS, 2 * PCI_FUNCTIONS,
+                                        AHCI_SLOT * PCI_FUNCTIONS + AHCI_FUNCTION };
+
   g_assert_true (pci_bus_assign_resources (machine->bus, &windows, NULL));
-  for (unsigned slot = 1; slot <= 2; slot++)
-    pci_bus_config_write (machine->bus, slot * PCI_FUNCTIONS, PCI_COMMAND, 2,
-                          PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+  for (unsigned i = 0; i < G_N_ELEMENTS (functions); i++)
+    pci_bus_config_write (machine->bus, functions[i], PCI_COMMAND, 2,
+                          PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+static void
+add_chipset (Machine *machine)
+{
+  machine->pm = pm_new (machine->fake->ports, fake_sink_get_line (&machine->sink),
+                        fake_sink_get (&machine->sink), NULL);
+  machine->lpc = lpc_new (machine->bus, machine->pm, NULL);
+  g_assert_nonnull (machine->lpc);
+  machine->ahci = ahci_new (machine->memory, g_main_context_default ());
+  g_assert_true (pci_bus_add (machine->bus, ahci_get_pci_device (machine->ahci), AHCI_SLOT,
+                              AHCI_FUNCTION, NULL));
 }
 
 static void
@@ -93,12 +117,16 @@ machine_init (Machine *machine)
   g_assert_true (
       pci_bus_add (machine->bus, virtio_pci_get_pci_device (machine->virtio), 1, 0, NULL));
   g_assert_true (pci_bus_add (machine->bus, machine->plain, 2, 0, NULL));
+  add_chipset (machine);
   place (machine);
 }
 
 static void
 machine_clear (Machine *machine)
 {
+  ahci_free (machine->ahci);
+  lpc_free (machine->lpc);
+  pm_free (machine->pm);
   virtio_pci_free (machine->virtio);
   pci_device_free (machine->plain);
   virtio_rng_free (machine->rng);
@@ -124,10 +152,12 @@ access_bar (Machine *machine, uint8_t bar, uint16_t offset, unsigned size, bool 
             uint64_t value)
 {
   static const uint8_t bars[] = { 0, 2, 3, 4 };
-  PciDevice *device = bar & 4 ? machine->plain : virtio_pci_get_pci_device (machine->virtio);
-  unsigned index = bar & 4 ? bars[bar & 3] : VIRTIO_PCI_BAR;
+  PciDevice *device = bar & 8   ? ahci_get_pci_device (machine->ahci)
+                      : bar & 4 ? machine->plain
+                                : virtio_pci_get_pci_device (machine->virtio);
+  unsigned index = bar & 8 ? AHCI_BAR : bar & 4 ? bars[bar & 3] : VIRTIO_PCI_BAR;
   uint64_t base = pci_device_get_bar_address (device, index);
-  bool is_io = (bar & 4) && index == 3;
+  bool is_io = !(bar & 8) && (bar & 4) && index == 3;
 
   if (base != 0)
     access_memory (is_io ? machine->fake->ports : machine->fake->mmio, base + offset, size, write,

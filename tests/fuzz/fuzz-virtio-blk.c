@@ -1,12 +1,14 @@
-/* Requests to a disk: the input is [flags] and then a row of requests, each [queue][bytes of header, n][n bytes][segments, m] and m
- * segments of [flags 1 byte][size 2 bytes]. A header may be short, split, or followed by anything. */
+/* Requests to a disk: the input is [flags] and then a row of requests, each [queue 1 bit, how 2 bits][bytes of header, n][n bytes][segments, m]
+ * and m segments of [flags 1 byte][size 2 bytes]. A header may be short, split, or followed by anything. A request is waited for, or is
+ * under way, or the device was not yet told of it, when the next one comes, or when the device is reset. */
 #include "fuzz-target.h"
 
-#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/virtio_config.h>
 
+#include "fuzz-input.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-blk.h"
 
@@ -15,104 +17,136 @@
 #define QUEUES       2
 #define MAX_REQUESTS 32
 #define MAX_SEGMENTS 6
-#define DATA         UINT64_C (0x80000)
+#define HEADERS      UINT64_C (0x80000) /* 64 bytes each */
+#define DATA         UINT64_C (0x81000)
+
+enum
+{
+  HOW_WAITED_FOR,
+  HOW_NOT_TOLD,
+  HOW_UNDER_WAY,
+  HOW_RESET, /* no request */
+  HOWS
+};
 
 enum
 {
   FLAG_READONLY = 1 << 0,
+  FLAG_LEFT = 1 << 1, /* what is under way at the end */
   SEGMENT_WRITABLE = 1 << 0,
   SEGMENT_OUTSIDE = 1 << 1, /* of guest memory */
 };
 
-typedef struct Input
+typedef struct World
 {
-  const uint8_t *data;
-  size_t size;
-} Input;
+  GuestMemory *memory;
+  VirtioBlk *blk;
+  VirtioDriver *driver;
+  unsigned n_requests;
+  uint16_t added[QUEUES]; /* since the driver started */
+} World;
 
-static uint8_t
-take (Input *input)
+static void
+start_driver (World *world)
 {
-  if (input->size == 0)
-    return 0;
-  input->size--;
-  return *input->data++;
+  virtio_driver_free (world->driver);
+  world->driver =
+      virtio_driver_new (virtio_blk_get_device (world->blk), world->memory, 0, UINT64_MAX);
+  memset (world->added, 0, sizeof world->added);
 }
 
 static unsigned
-take_segments (Input *input, GuestMemory *memory, DriverSegment *segments)
+take_segments (FuzzInput *input, World *world, DriverSegment *segments)
 {
-  size_t n_header = take (input) % 64;
+  const uint64_t header = HEADERS + 64 * world->n_requests++;
+  size_t n_header = fuzz_take (input, 1) % 64;
+  const uint8_t *bytes = fuzz_take_bytes (input, &n_header);
   unsigned n = 0;
 
-  n_header = MIN (n_header, input->size);
   if (n_header > 0)
     {
-      g_assert_true (guest_memory_write (memory, DATA, input->data, n_header));
-      segments[n++] = (DriverSegment){ DATA, n_header, false };
-      input->data += n_header;
-      input->size -= n_header;
+      g_assert_true (guest_memory_write (world->memory, header, bytes, n_header));
+      segments[n++] = (DriverSegment){ header, n_header, false };
     }
-  for (unsigned rest = take (input) % MAX_SEGMENTS; rest > 0; rest--)
+  for (unsigned rest = fuzz_take (input, 1) % MAX_SEGMENTS; rest > 0; rest--)
     {
-      uint8_t flags = take (input);
-      uint32_t bytes = take (input) | take (input) << 8;
-      uint64_t gpa = flags & SEGMENT_OUTSIDE ? MEMORY_SIZE - bytes / 2 : DATA + 0x1000;
+      const unsigned flags = fuzz_take (input, 1), size = fuzz_take (input, 2);
+      const uint64_t gpa = flags & SEGMENT_OUTSIDE ? MEMORY_SIZE - size / 2 : DATA;
 
-      segments[n++] = (DriverSegment){ gpa, bytes, flags & SEGMENT_WRITABLE };
+      segments[n++] = (DriverSegment){ gpa, size, flags & SEGMENT_WRITABLE };
     }
   return n;
 }
 
-/* Every request is answered, or the device says that it needs a reset: false. */
 static bool
-run_request (VirtioDriver *driver, unsigned queue, const DriverSegment *segments, unsigned n)
+is_broken (World *world)
 {
-  VirtqueueDriver *ring = virtio_driver_get_queue (driver, queue);
-  uint16_t used = virtqueue_driver_get_used_index (ring);
+  return (virtio_driver_get_status (world->driver) & VIRTIO_CONFIG_S_NEEDS_RESET) != 0;
+}
 
-  virtqueue_driver_add (ring, segments, n);
-  virtio_driver_kick (driver, queue);
-  while (virtqueue_driver_get_used_index (ring) == used)
+/* Every request is answered, or the device says that it needs a reset. */
+static void
+wait_for_all (World *world)
+{
+  for (unsigned i = 0; i < QUEUES; i++)
     {
-      if (virtio_driver_get_status (driver) & VIRTIO_CONFIG_S_NEEDS_RESET)
-        return false;
-      g_main_context_iteration (NULL, TRUE);
+      VirtqueueDriver *ring = virtio_driver_get_queue (world->driver, i);
+
+      virtio_driver_kick (world->driver, i);
+      while (virtqueue_driver_get_used_index (ring) != world->added[i] && !is_broken (world))
+        g_main_context_iteration (NULL, TRUE);
     }
-  return virtqueue_driver_take_used (ring, NULL, NULL);
+}
+
+static void
+step (World *world, FuzzInput *input)
+{
+  const unsigned head = fuzz_take (input, 1), queue = head % QUEUES, how = (head >> 1) % HOWS;
+  DriverSegment segments[MAX_SEGMENTS + 1];
+
+  if (how == HOW_RESET)
+    {
+      start_driver (world);
+      return;
+    }
+  const unsigned n = take_segments (input, world, segments);
+  if (n == 0 || is_broken (world))
+    return;
+  virtqueue_driver_add (virtio_driver_get_queue (world->driver, queue), segments, n);
+  world->added[queue]++;
+  if (how == HOW_WAITED_FOR)
+    wait_for_all (world);
+  else if (how == HOW_UNDER_WAY)
+    virtio_driver_kick (world->driver, queue);
 }
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  Input input = { data, size };
-  int fd = memfd_create ("fuzz-virtio-blk", MFD_CLOEXEC);
+  FuzzInput input = { data, size };
+  const unsigned flags = fuzz_take (&input, 1);
+  const int fd = memfd_create ("fuzz-virtio-blk", MFD_CLOEXEC);
   g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
   g_autoptr (GError) error = NULL;
-
-  g_assert_cmpint (ftruncate (fd, IMAGE_SIZE), ==, 0);
+  World world = { .memory = guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL) };
   const VirtioBlkConfig config = {
     .file = path,
-    .readonly = take (&input) & FLAG_READONLY,
+    .readonly = flags & FLAG_READONLY,
     .serial = "fuzz",
     .n_queues = QUEUES,
   };
-  g_autoptr (GuestMemory) memory =
-      guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL);
-  g_autoptr (VirtioBlk) blk = virtio_blk_new (&config, memory, g_main_context_default (), &error);
+
+  g_assert_cmpint (ftruncate (fd, IMAGE_SIZE), ==, 0);
+  world.blk = virtio_blk_new (&config, world.memory, g_main_context_default (), &error);
   g_assert_no_error (error);
-  VirtioDriver *driver = virtio_driver_new (virtio_blk_get_device (blk), memory, 0, UINT64_MAX);
-
+  start_driver (&world);
   for (unsigned i = 0; i < MAX_REQUESTS && input.size > 0; i++)
-    {
-      DriverSegment segments[MAX_SEGMENTS + 1];
-      unsigned queue = take (&input) % QUEUES;
-      unsigned n = take_segments (&input, memory, segments);
-
-      if (n > 0 && !run_request (driver, queue, segments, n))
-        break;
-    }
-  virtio_driver_free (driver);
+    step (&world, &input);
+  if (!(flags & FLAG_LEFT))
+    wait_for_all (&world);
+  virtio_driver_free (world.driver);
+  virtio_blk_free (world.blk);
+  guest_memory_free (world.memory);
   /* Whatever was asked, the file is as long as it was. */
   g_assert_cmpint (lseek (fd, 0, SEEK_END), ==, IMAGE_SIZE);
   close (fd);
