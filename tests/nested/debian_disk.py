@@ -7,6 +7,7 @@ are left out, and root has no password.
 import pathlib
 import subprocess
 
+import bootstrap
 import uefi_disk
 
 PACKAGES = {
@@ -78,13 +79,9 @@ def recipe(variant):
 
 
 def make_root(path, variant, run, mirror):
-    """mke2fs runs inside mmdebstrap, where the owners of the files are right whoever calls, on a bind mount without /proc and /sys."""
     path.unlink(missing_ok=True)
     hooks = [FINISH] + ([DESKTOP] if variant == "desktop" else [])
-    run("mmdebstrap", "--variant=minbase", "--format=null", f"--include={PACKAGES[variant]}", *(f"--dpkgopt=path-exclude={name}" for name in LEFT_OUT),
-        f"--essential-hook={PREPARE}", *(f"--customize-hook={hook}" for hook in hooks),
-        f"--customize-hook=mkdir {path}.d && mount --bind \"$1\" {path}.d && mke2fs -q -t ext4 -F -L {LABEL} -d {path}.d {path} {SIZE[variant]}; "
-        f"status=$?; umount {path}.d; rmdir {path}.d; exit $status", "bookworm", "/dev/null", *mirror)
+    bootstrap.make(path, bootstrap.ext4(LABEL, SIZE[variant]), PACKAGES[variant], mirror, run, hooks=hooks, essential_hooks=[PREPARE], left_out=LEFT_OUT)
 
 
 def kernel_and_initrd(root, folder):

@@ -24,7 +24,7 @@ DEBIAN_INSTALLER = "/usr/lib/debian-installer/images/12/amd64/text/debian-instal
 LEFT_OUT = ("proc/*", "sys/*", "dev/*", "run/*", "tmp/*", "usr/share/perl/*", "usr/share/perl5/*", "usr/lib/x86_64-linux-gnu/perl/*",
             "usr/lib/x86_64-linux-gnu/gconv/*", "usr/share/bash-completion/*", "usr/share/zsh/*", "usr/share/lintian/*", "usr/share/maven-repo/*",
             "usr/lib/udev/hwdb.d/*", "usr/share/i18n/*")
-SQUASHFS = "mksquashfs \"$1\" {} -quiet -no-progress -comp lz4 -b 256K -wildcards -e " + " ".join(f"'{name}'" for name in LEFT_OUT)
+SQUASHFS = "mksquashfs \"$tree\" \"$image\" -quiet -no-progress -comp lz4 -b 256K -wildcards -e " + " ".join(f"'{name}'" for name in LEFT_OUT)
 MENU = """set timeout=-1
 menuentry "Install" {
   linux /boot/vmlinuz console=tty0 quiet alcove.console=ttyS0 alcove.run=COMMAND

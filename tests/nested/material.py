@@ -33,12 +33,15 @@ import subprocess
 import sys
 import tempfile
 
+import bootstrap
 import debian_disk
 import installer_iso
 import qemu_source
 import tcg_module
 import uefi_disk
 
+# A user's own does not have mke2fs, sfdisk and modinfo.
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 HERE = pathlib.Path(__file__).resolve().parent
 GUEST = HERE.parent / "guest"
 XZ_MAGIC = b"\xfd7zXZ\x00"
@@ -59,6 +62,7 @@ GUEST_MODULES["install"] = ["virtio_pci", "virtio_blk", "ahci", "sd_mod", "sr_mo
 FLAVOURS_OF_GENERIC = ("sata", "pc", "net", "install")
 ROOT_PACKAGES = "systemd-sysv,udev,dbus"
 ROOT_SIZE = "600M"
+LEFT_OUT = [f"/usr/share/{name}/*" for name in ("doc", "locale", "man", "zoneinfo")]
 ROOT_HOOK = ("chroot \"$1\" passwd -q -d root; echo alcove-guest >\"$1/etc/hostname\"; echo '/dev/vda / ext4 defaults 0 1' >\"$1/etc/fstab\"; "
              "chroot \"$1\" systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer "
              "e2scrub_reap.service systemd-timesyncd.service; rm -rf \"$1/var/cache/apt\" \"$1\"/var/lib/apt/lists/*")
@@ -265,7 +269,6 @@ class Material:
         return used
 
     def root(self):
-        """mke2fs runs inside mmdebstrap, where the owners of the files are right whoever calls, on a bind mount without /proc and /sys."""
         stamp = hashlib.sha256(repr((ROOT_PACKAGES, ROOT_SIZE, ROOT_HOOK)).encode()).hexdigest()[:16]
         with self.locked():
             target = self.cache / f"root-{stamp}.raw"
@@ -274,9 +277,7 @@ class Material:
             print("material: making a Debian root (about a minute)", file=sys.stderr, flush=True)
             part = target.with_name(target.name + ".part")
             part.unlink(missing_ok=True)
-            self.mmdebstrap(ROOT_PACKAGES, ROOT_HOOK,
-                            f"mkdir {part}.d && mount --bind \"$1\" {part}.d && mke2fs -q -t ext4 -F -L alcove-root -d {part}.d {part} {ROOT_SIZE}; "
-                            f"status=$?; umount {part}.d; rmdir {part}.d; exit $status")
+            bootstrap.make(part, bootstrap.ext4("alcove-root", ROOT_SIZE), ROOT_PACKAGES, self.mirror(), run, hooks=[ROOT_HOOK], left_out=LEFT_OUT)
             os.rename(part, target)
             return target
 
@@ -438,14 +439,10 @@ class Material:
                 print("material: making a Debian that is installed (about a minute)", file=sys.stderr, flush=True)
                 part = target.with_name(target.name + ".part")
                 part.unlink(missing_ok=True)
-                self.mmdebstrap(installer_iso.ROOT_PACKAGES, installer_iso.ROOT_HOOK, installer_iso.SQUASHFS.format(part))
+                bootstrap.make(part, installer_iso.SQUASHFS, installer_iso.ROOT_PACKAGES, self.mirror(), run, hooks=[installer_iso.ROOT_HOOK],
+                               left_out=LEFT_OUT)
                 os.rename(part, target)
             return target
-
-    def mmdebstrap(self, packages, *hooks):
-        run("mmdebstrap", "--variant=minbase", "--format=null", f"--include={packages}",
-            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man", "zoneinfo")),
-            *(f"--customize-hook={hook}" for hook in hooks), "bookworm", "/dev/null", *self.mirror())
 
     def mirror(self):
         """Where this computer has its own Debian packages from; none known: mmdebstrap's choice."""
