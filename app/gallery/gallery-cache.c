@@ -210,23 +210,51 @@ gallery_cache_get_size (GalleryCache *self)
   return size;
 }
 
-guint64
-gallery_cache_purge (GalleryCache *self, GError **error)
+static void
+purge_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
+  GalleryCache *self = source;
+  const char *const *keep = data;
   g_autoptr (GPtrArray) items = gallery_cache_list (self);
-  guint64 freed = 0;
+  gssize freed = 0;
 
   for (guint i = 0; i < items->len; i++)
     {
       GalleryCacheItem *item = items->pdata[i];
+      GError *error = NULL;
 
       if (item->partial)
         item->path[strlen (item->path) - strlen (PART_SUFFIX)] = '\0';
-      if (!gallery_cache_remove (self, item->path, error))
-        break;
-      freed += item->size;
+      if (g_strv_contains (keep, item->path))
+        continue;
+      if (!gallery_cache_remove (self, item->path, &error))
+        {
+          g_task_return_error (task, error);
+          return;
+        }
+      freed += (gssize) item->size;
     }
-  return freed;
+  g_task_return_int (task, freed);
+}
+
+void
+gallery_cache_purge_async (GalleryCache *self, const char *const *keep, GCancellable *cancellable,
+                           GAsyncReadyCallback callback, gpointer data)
+{
+  static const char *const none[] = { NULL };
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, data);
+
+  g_task_set_source_tag (task, gallery_cache_purge_async);
+  g_task_set_task_data (task, g_strdupv ((char **) (keep != NULL ? keep : none)),
+                        (GDestroyNotify) g_strfreev);
+  g_task_run_in_thread (task, purge_thread);
+}
+
+gint64
+gallery_cache_purge_finish (GalleryCache *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), -1);
+  return g_task_propagate_int (G_TASK (result), error);
 }
 
 static void

@@ -48,8 +48,11 @@ void gallery_cache_item_free (GalleryCacheItem *item);
 GPtrArray *gallery_cache_list (GalleryCache *self);
 guint64 gallery_cache_get_size (GalleryCache *self);
 
-/* Removes everything; returns how many bytes that freed. Machines are not touched: they have
- * copies. */
-guint64 gallery_cache_purge (GalleryCache *self, GError **error);
+/* Removes, in a thread, everything but the downloads `keep` (their final paths, see gallery_cache_dup_path (); NULL: none), which
+ * may be under way; the result is how many bytes that freed, -1 on failure. Machines are not touched: they have copies. */
+void gallery_cache_purge_async (GalleryCache *self, const char *const *keep,
+                                GCancellable *cancellable, GAsyncReadyCallback callback,
+                                gpointer data);
+gint64 gallery_cache_purge_finish (GalleryCache *self, GAsyncResult *result, GError **error);
 
 G_END_DECLS

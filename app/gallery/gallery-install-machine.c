@@ -91,6 +91,36 @@ make_host_name (const char *name)
   return host;
 }
 
+/* A cloud image has no user that could log in until its seed makes one; other images do not read a seed. */
+gboolean
+gallery_install_check_user (GalleryInstall *self, GError **error)
+{
+  const GallerySeed seed = { .user = self->user,
+                             .password_hash = self->password_hash,
+                             .ssh_key = self->ssh_key };
+  g_autofree char *title = gallery_entry_dup_title (self->entry);
+
+  if (gallery_entry_get_cloud_user (self->entry) == NULL)
+    {
+      if (self->user == NULL)
+        return TRUE;
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   _ ("%s makes no user at its first start: its installation or its vendor says "
+                      "how to log in"),
+                   title);
+      return FALSE;
+    }
+  if (self->user == NULL)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                   _ ("%s lets nobody in without a user that it makes at its first start: give "
+                      "a password or an SSH key"),
+                   title);
+      return FALSE;
+    }
+  return gallery_seed_check (&seed, error);
+}
+
 gboolean
 gallery_install_write_seed (GalleryInstall *self, GError **error)
 {

@@ -53,3 +53,6 @@ MachineSettings *gallery_install_make_settings (GalleryInstall *self);
 /* What the draft needs besides the entry's files, if anything. */
 gboolean gallery_install_make_empty_disk (GalleryInstall *self, GError **error);
 gboolean gallery_install_write_seed (GalleryInstall *self, GError **error);
+
+/* Whether a seed can be made of the user, or none is needed; a sentence for the user if not. */
+gboolean gallery_install_check_user (GalleryInstall *self, GError **error);

@@ -4,13 +4,11 @@
 
 #include "gallery/gallery-download.h"
 #include "gallery/gallery-provision.h"
-#include "gallery/gallery-seed.h"
 #include "gallery/gallery-unpack.h"
 #include "gallery/gallery-verify.h"
 
 #include <string.h>
 #include <unistd.h>
-#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 
 /* Theory of operation: a chain of callbacks, each doing the next step of the file `index`, or
@@ -139,13 +137,31 @@ on_download_progress (const GalleryProgress *progress, gpointer data)
 }
 
 static void
+discard_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  machine_draft_discard (data);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+on_discarded (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+
+  set_stage (GALLERY_INSTALL (source), GALLERY_STAGE_FAILED);
+  g_task_return_error (task, g_error_copy (g_task_get_task_data (task)));
+}
+
+/* The answer comes when nothing is left behind: a draft may be large, and is removed in a thread. */
+static void
 fail_run (GalleryInstall *self, GError *error)
 {
-  g_autoptr (GTask) task = g_steal_pointer (&self->task);
+  g_autoptr (GTask) discard = g_task_new (self, NULL, on_discarded, self->task);
 
-  g_clear_pointer (&self->draft, machine_draft_discard);
-  set_stage (self, GALLERY_STAGE_FAILED);
-  g_task_return_error (task, error);
+  g_task_set_task_data (self->task, error, (GDestroyNotify) g_error_free);
+  self->task = NULL;
+  g_task_set_task_data (discard, g_steal_pointer (&self->draft), NULL);
+  g_task_run_in_thread (discard, discard_thread);
 }
 
 /* Before each step: TRUE when the run has ended. */
@@ -449,36 +465,6 @@ create_next (GalleryInstall *self)
 
 /* --- the run ------------------------------------------------------------------------------- */
 
-/* A cloud image has no user that could log in until its seed makes one; other images do not read a seed. */
-static gboolean
-check_user (GalleryInstall *self, GError **error)
-{
-  const GallerySeed seed = { .user = self->user,
-                             .password_hash = self->password_hash,
-                             .ssh_key = self->ssh_key };
-  g_autofree char *title = gallery_entry_dup_title (self->entry);
-
-  if (gallery_entry_get_cloud_user (self->entry) == NULL)
-    {
-      if (self->user == NULL)
-        return TRUE;
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                   _ ("%s makes no user at its first start: its installation or its vendor says "
-                      "how to log in"),
-                   title);
-      return FALSE;
-    }
-  if (self->user == NULL)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                   _ ("%s lets nobody in without a user that it makes at its first start: give "
-                      "a password or an SSH key"),
-                   title);
-      return FALSE;
-    }
-  return gallery_seed_check (&seed, error);
-}
-
 static gboolean
 prepare (GalleryInstall *self, GError **error)
 {
@@ -491,7 +477,7 @@ prepare (GalleryInstall *self, GError **error)
       return FALSE;
     }
   /* What would be refused at the end is refused before anything is downloaded. */
-  if (!machine_settings_validate (settings, error) || !check_user (self, error))
+  if (!machine_settings_validate (settings, error) || !gallery_install_check_user (self, error))
     return FALSE;
   if (self->disk_size > GALLERY_PROVISION_DISK_MAX)
     {

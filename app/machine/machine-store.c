@@ -381,28 +381,44 @@ machine_store_create (MachineStore *self, MachineSettings *settings, GError **er
   return draft != NULL ? machine_store_commit (self, draft, settings, error) : NULL;
 }
 
-/* Drafts of a process that was killed: nobody holds their lock. */
+static void
+remove_drafts_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  char **folders = data;
+
+  for (guint i = 0; folders[i] != NULL; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      int fd = machine_lock_take (folders[i], "Alcove", NULL);
+
+      if (fd < 0)
+        continue;
+      if (!file_tree_remove (folders[i], NULL, &error))
+        g_warning ("%s", error->message);
+      close (fd);
+    }
+  g_task_return_boolean (task, TRUE);
+}
+
+/* Drafts of a process that was killed: nobody holds their lock. Looked for now, before this process makes its own; removed in a
+ * thread, as they may be large. */
 static void
 remove_dead_drafts (MachineStore *self)
 {
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, NULL, NULL);
+  g_autoptr (GStrvBuilder) folders = g_strv_builder_new ();
   g_autoptr (GDir) dir = g_dir_open (self->folder, 0, NULL);
   const char *name;
 
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *folder = g_build_filename (self->folder, name, NULL);
-      g_autoptr (GError) error = NULL;
-      int fd;
+    if (g_str_has_prefix (name, DRAFT_PREFIX))
+      {
+        g_autofree char *folder = g_build_filename (self->folder, name, NULL);
 
-      if (!g_str_has_prefix (name, DRAFT_PREFIX))
-        continue;
-      fd = machine_lock_take (folder, "Alcove", NULL);
-      if (fd < 0)
-        continue;
-      if (!file_tree_remove (folder, NULL, &error))
-        g_warning ("%s", error->message);
-      close (fd);
-    }
+        g_strv_builder_add (folders, folder);
+      }
+  g_task_set_task_data (task, g_strv_builder_end (folders), (GDestroyNotify) g_strfreev);
+  g_task_run_in_thread (task, remove_drafts_thread);
 }
 
 /* --- trash --------------------------------------------------------------------------------- */

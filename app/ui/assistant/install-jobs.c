@@ -233,6 +233,27 @@ install_jobs_resume (InstallJobs *self)
   return n_resumed;
 }
 
+char **
+install_jobs_dup_downloads (InstallJobs *self)
+{
+  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+
+  for (guint i = 0; i < get_n_items (G_LIST_MODEL (self)); i++)
+    {
+      g_autoptr (InstallJob) job = get_item (G_LIST_MODEL (self), i);
+      GalleryEntry *entry = install_job_get_entry (job);
+
+      for (guint j = 0; j < gallery_entry_get_n_files (entry); j++)
+        {
+          const GalleryFile *file = gallery_entry_get_file (entry, j);
+          g_autofree char *path = gallery_cache_dup_path (self->cache, file->urls[0]);
+
+          g_strv_builder_add (paths, path);
+        }
+    }
+  return g_strv_builder_end (paths);
+}
+
 gboolean
 install_jobs_is_busy (InstallJobs *self)
 {

@@ -24,6 +24,9 @@ void install_jobs_give_up (InstallJobs *self, InstallJob *job);
 /* Goes on with what an earlier run of the program left; how many. */
 guint install_jobs_resume (InstallJobs *self);
 
+/* Where in the cache their downloads go, complete or not (g_strfreev ()). */
+char **install_jobs_dup_downloads (InstallJobs *self);
+
 /* Whether one runs. */
 gboolean install_jobs_is_busy (InstallJobs *self);
 

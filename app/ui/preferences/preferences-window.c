@@ -45,22 +45,32 @@ update_cache_row (AdwActionRow *row, GalleryCache *cache)
 }
 
 static void
-on_clear (GtkButton *button, AdwActionRow *row)
+on_cleared (GObject *source, GAsyncResult *result, gpointer data)
 {
-  AlcoveApplication *application = alcove_application_get ();
-  GalleryCache *cache = alcove_application_get_cache (application);
-  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (button));
+  g_autoptr (AdwActionRow) row = data;
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (row));
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
   g_autofree char *size = NULL;
-  guint64 freed;
+  gint64 freed = gallery_cache_purge_finish (GALLERY_CACHE (source), result, &error);
 
-  freed = gallery_cache_purge (cache, &error);
-  size = g_format_size (freed);
+  size = g_format_size ((guint64) MAX (freed, 0));
   text = error != NULL ? g_markup_escape_text (error->message, -1)
                        : g_strdup_printf (_ ("%s freed"), size);
-  adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (root), adw_toast_new (text));
-  update_cache_row (row, cache);
+  if (ADW_IS_PREFERENCES_WINDOW (root))
+    adw_preferences_window_add_toast (ADW_PREFERENCES_WINDOW (root), adw_toast_new (text));
+  update_cache_row (row, GALLERY_CACHE (source));
+}
+
+/* What an install is writing, or will go on with, stays. */
+static void
+on_clear (GtkButton *button, AdwActionRow *row)
+{
+  AlcoveApplication *application = alcove_application_get ();
+  g_auto (GStrv) keep = install_jobs_dup_downloads (alcove_application_get_jobs (application));
+
+  gallery_cache_purge_async (alcove_application_get_cache (application), (const char *const *) keep,
+                             NULL, on_cleared, g_object_ref (row));
 }
 
 static GtkWidget *
@@ -76,9 +86,6 @@ new_storage_group (AlcoveApplication *application)
   row = add_row (ADW_PREFERENCES_GROUP (group), _ ("Downloads"), "");
   update_cache_row (row, alcove_application_get_cache (application));
   gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
-  /* What an install is writing just now must stay. */
-  gtk_widget_set_sensitive (button,
-                            !install_jobs_is_busy (alcove_application_get_jobs (application)));
   g_signal_connect (button, "clicked", G_CALLBACK (on_clear), row);
   adw_action_row_add_suffix (row, button);
   adw_action_row_set_activatable_widget (row, button);

@@ -391,6 +391,31 @@ limit_files (rlim_t bytes)
   g_assert_no_errno (setrlimit (RLIMIT_FSIZE, &limit));
 }
 
+/* Everything goes but what an install will go on with. */
+static void
+test_purge (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *kept = gallery_cache_dup_path (fixture->cache, "http://vendor/kept.iso");
+  g_autofree char *gone = gallery_cache_dup_path (fixture->cache, "http://vendor/gone.iso");
+  g_autofree char *kept_part = g_strconcat (kept, ".part", NULL);
+  g_autofree char *gone_part = g_strconcat (gone, ".part", NULL);
+  const char *const keep[] = { kept, NULL };
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  AppTestWait wait = { NULL };
+
+  app_test_write (kept_part, "half of a system");
+  app_test_write (gone_part, "half of another");
+  app_test_write (gone, "an older one, complete");
+  gallery_cache_purge_async (fixture->cache, keep, NULL, app_test_callback, &wait);
+  result = app_test_wait (&wait);
+  g_assert_cmpint (gallery_cache_purge_finish (fixture->cache, result, &error), >, 0);
+  g_assert_no_error (error);
+  g_assert_true (app_test_exists (kept_part));
+  g_assert_false (app_test_exists (gone_part));
+  g_assert_false (app_test_exists (gone));
+}
+
 /* The disk is full at each stage in turn: an error that says so, the library as it was; and when
  * there is room the run goes through. */
 static void
@@ -562,6 +587,7 @@ main (int argc, char **argv)
     { "/gallery-install/cache-changed", test_cache_changed },
     { "/gallery-install/list-out-of-reach", test_list_out_of_reach },
     { "/gallery-install/cancel", test_cancel },
+    { "/gallery-install/purge", test_purge },
     { "/gallery-install/disk-full", test_disk_full },
     { "/gallery-install/refused-first", test_refused_first },
     { "/gallery-install/seed", test_seed },
