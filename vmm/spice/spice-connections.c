@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <glib.h>
 
@@ -110,16 +109,4 @@ spice_connections_have_read (const SpiceConnections *connections)
         ioctl (connection->fd, SIOCOUTQ, &unread) == 0 && unread > 0)
       return false;
   return true;
-}
-
-void
-spice_connections_shut_down (SpiceConnections *connections)
-{
-  GHashTableIter iter;
-  Connection *connection;
-
-  g_hash_table_iter_init (&iter, connections->table);
-  while (g_hash_table_iter_next (&iter, NULL, (void **) &connection))
-    if (connection->type != 0)
-      shutdown (connection->fd, SHUT_RDWR);
 }

@@ -25,5 +25,3 @@ void spice_connections_follow (SpiceConnections *connections, int event,
 bool spice_connections_take_memfd (const SpiceConnections *connections);
 /* Whether no display or cursor channel has anything unread in its socket. */
 bool spice_connections_have_read (const SpiceConnections *connections);
-/* Ends all that are linked: the server finds them closed by the other side. */
-void spice_connections_shut_down (SpiceConnections *connections);

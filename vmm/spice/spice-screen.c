@@ -5,7 +5,7 @@
  * - spice-server aborts when the GL scanout changes while a GL draw is unacknowledged, so a draw is an operation to wait for;
  * - before it destroys a primary surface its worker waits, up to 15 seconds, for clients that have not read what was sent, so long
  *   holds up whoever needs it (the main thread, for the next client), and crashes when such a client dies meanwhile. So we wait until
- *   they have read all, without blocking, and send away those that hang: then there is nothing left for it to wait for;
+ *   they have read all or are gone, without blocking: then there is nothing left for it to wait for;
  * - QXL drawables come back only when later ones cover them, so the pace is the length of the queue, never what came back;
  * - damage that cannot be sent yet is collected, and what is sent is always the newest picture.
  *
@@ -34,10 +34,11 @@
 #define FOURCC_XR24 0x34325258
 
 /* How often it is looked whether clients have read, and how often in a row they must have: between two messages a socket is empty too. */
-#define LOOK_PERIOD_MS 10
-#define LOOKS_NEEDED   2
+#define LOOK_PERIOD_MS     10
+#define LOOK_PERIOD_MAX_MS 250
+#define LOOKS_NEEDED       2
 
-/* What has been begun and is not finished. One at a time: it may take as long as a client pleases, or SPICE_SCREEN_HANG_MS. */
+/* What has been begun and is not finished. One at a time: it may take as long as a client pleases. */
 typedef enum
 {
   OPERATION_NONE,
@@ -172,27 +173,36 @@ destroy_primary (SpiceScreen *screen)
   g_clear_pointer (&screen->primary_pixels, g_free);
 }
 
+static void look_later (SpiceScreen *screen);
+
 static gboolean
 on_look (void *data)
 {
   SpiceScreen *screen = data;
 
+  g_clear_pointer (&screen->look, g_source_unref);
+  screen->looks++;
   screen->looks_read =
       spice_connections_have_read (screen->connections) ? screen->looks_read + 1 : 0;
   if (screen->looks_read < LOOKS_NEEDED)
     {
-      if (++screen->looks != SPICE_SCREEN_HANG_MS / LOOK_PERIOD_MS)
-        return G_SOURCE_CONTINUE;
-      g_warning ("the client has not read for %u ms: it is disconnected", SPICE_SCREEN_HANG_MS);
-      spice_connections_shut_down (screen->connections);
-      return G_SOURCE_CONTINUE;
+      look_later (screen);
+      return G_SOURCE_REMOVE;
     }
-  g_clear_pointer (&screen->look, g_source_unref);
   screen->operation = OPERATION_NONE;
   destroy_primary (screen);
   update (screen);
   renew_patience (screen);
   return G_SOURCE_REMOVE;
+}
+
+/* More and more seldom: a client may hang for hours. */
+static void
+look_later (SpiceScreen *screen)
+{
+  screen->look = g_timeout_source_new (MIN (LOOK_PERIOD_MS + screen->looks, LOOK_PERIOD_MAX_MS));
+  g_source_set_callback (screen->look, on_look, screen, NULL);
+  g_source_attach (screen->look, NULL);
 }
 
 static void
@@ -201,9 +211,7 @@ start_destroying_primary (SpiceScreen *screen)
   spice_queue_drop_draws (screen->queue);
   screen->operation = OPERATION_DESTROY_PRIMARY;
   screen->looks = screen->looks_read = 0;
-  screen->look = g_timeout_source_new (LOOK_PERIOD_MS);
-  g_source_set_callback (screen->look, on_look, screen, NULL);
-  g_source_attach (screen->look, NULL);
+  look_later (screen);
 }
 
 static void

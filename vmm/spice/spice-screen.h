@@ -12,14 +12,12 @@
  * rectangles: nothing is copied, but only a client that is ours can read it (others take it for a dma-buf). QXL draws copy the
  * rectangles into messages that every SPICE client understands. spice_screen_set_memfd () says which; it may change at any time.
  *
- * Whatever a client does, a flush is answered within SPICE_SCREEN_PATIENCE_MS. A client that has read nothing for
- * SPICE_SCREEN_HANG_MS when the picture takes another size is sent away.
+ * Whatever a client does, a flush is answered within SPICE_SCREEN_PATIENCE_MS.
  * Thread: main.
  */
 typedef struct SpiceScreen SpiceScreen;
 
 #define SPICE_SCREEN_PATIENCE_MS 100
-#define SPICE_SCREEN_HANG_MS     2000
 
 /* Adds the interface to server and attaches to port; these and connections are borrowed. address: where the guest has the card,
  * "pci/0000/01.0". */

@@ -1,7 +1,6 @@
 #include "spice-client.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -176,14 +175,6 @@ spice_client_get_fd (SpiceClient *client, int type)
     if (g_array_index (client->ends, ChannelEnd, i).type == type)
       return g_array_index (client->ends, ChannelEnd, i).fd;
   return -1;
-}
-
-bool
-spice_client_was_sent_away (SpiceClient *client)
-{
-  struct pollfd main = { .fd = spice_client_get_fd (client, SPICE_CHANNEL_MAIN), .events = POLLIN };
-
-  return poll (&main, 1, 0) > 0 && (main.revents & POLLHUP);
 }
 
 void

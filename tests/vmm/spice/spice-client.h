@@ -21,10 +21,8 @@ SpiceDisplayChannel *spice_client_get_display (SpiceClient *client);
 unsigned spice_client_get_invalidations (SpiceClient *client);
 unsigned spice_client_get_gl_draws (SpiceClient *client);
 /* From now on it is a client that hangs: its sockets stay open, and nothing is read or written. Of what else is here only
- * spice_client_free () may follow, and these two. */
+ * spice_client_free () may follow, and the next. */
 void spice_client_stall (SpiceClient *client);
-/* Whether the server has closed its main channel. */
-bool spice_client_was_sent_away (SpiceClient *client);
 /* Its end of the channel of a type, for a test to speak on; it does not block. */
 int spice_client_get_fd (SpiceClient *client, int type);
 /* A client that does not acknowledge GL draws. */
