@@ -143,7 +143,7 @@ class CommandLineTest(unittest.TestCase):
                               "memory", *kernel, "--initrd", "larger")
 
     def test_disks(self):
-        for name, what in (("none", "No such file or directory"), (".", "not a regular file"), ("/dev/null", "not a regular file")):
+        for name, what in (("none", "No such file or directory"), (".", "not a regular file or block device"), ("/dev/null", "not a regular file or block device")):
             self.refused_emulated(f"--disk: {name}: {what}", "--kernel", KERNEL, "--disk", f"file={name},format=raw")
         self.file("odd", size=1000)
         self.refused_emulated("--disk: odd: its size, 1000 bytes, is not a multiple of 512; is it a raw image?",
@@ -151,6 +151,21 @@ class CommandLineTest(unittest.TestCase):
         self.file("empty")
         self.refused_emulated("--disk: empty: its size, 0 bytes, is not at least 512; is it a raw image?",
                               "--kernel", KERNEL, "--disk", "file=empty,format=raw")
+
+    def test_block_device(self):
+        path = self.file("device", size=1 << 20)
+        made = subprocess.run(["losetup", "--find", "--show", path], capture_output=True, text=True) if os.geteuid() == 0 and shutil.which("losetup") else None
+        if made is None or made.returncode != 0:
+            self.skipTest("no loop devices for this user")
+        device = made.stdout.strip()
+        try:
+            disk = ("--kernel", KERNEL, "--disk", f"file={device},format=raw")
+            self.assertIn("install the package qemu-system-x86", self.run_vmm("--accel", "tcg", *disk).stderr)
+            mounted = os.open(device, os.O_RDONLY | os.O_EXCL)
+            self.refused_emulated(f"--disk: {device}: is in use by this computer: unmount what is on it, or say readonly=on", *disk)
+            os.close(mounted)
+        finally:
+            subprocess.run(["losetup", "--detach", device], check=True)
 
     def test_cd_that_is_cut_off(self):
         volume = bytearray(64 * 2048)

@@ -20,14 +20,28 @@ set_error (GError **error, int code, const char *path, const char *what)
   return false;
 }
 
+/* A block device that is to be written: not one that this computer has mounted. */
+static int
+get_exclusive_flag (const BlockImage *image, const char *path)
+{
+  struct stat st;
+
+  return !image->readonly && stat (path, &st) == 0 && S_ISBLK (st.st_mode) ? O_EXCL : 0;
+}
+
 static bool
 open_file (BlockImage *image, const char *path, GError **error)
 {
-  image->fd = open (path, (image->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+  const int mode = (image->readonly ? O_RDONLY : O_RDWR) | get_exclusive_flag (image, path);
+
+  image->fd = open (path, mode | O_CLOEXEC | O_NONBLOCK);
   if (image->fd >= 0)
     return true;
 
   const int code = errno;
+  if (code == EBUSY)
+    return set_error (error, code, path,
+                      "is in use by this computer: unmount what is on it, or say readonly=on");
   if (!image->readonly && (code == EACCES || code == EROFS || code == EPERM) &&
       access (path, R_OK) == 0)
     return set_error (error, code, path, "cannot be written; make it writable or say readonly=on");

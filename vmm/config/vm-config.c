@@ -457,6 +457,29 @@ try_open (const char *file, int mode)
   return 0;
 }
 
+/* A disk of this computer as the guest's; *size is its length in bytes. O_EXCL: not one whose file systems this computer uses. */
+static bool
+check_device (const VmDiskConfig *disk, uint64_t *size, GError **error)
+{
+  const int mode = (disk->readonly ? O_RDONLY : O_RDWR | O_EXCL) | O_CLOEXEC | O_NONBLOCK;
+  const int fd = open (disk->file, mode);
+  const off_t end = fd < 0 ? -1 : lseek (fd, 0, SEEK_END);
+  const int failure = errno;
+
+  if (fd >= 0)
+    close (fd);
+  *size = end;
+  if (end >= 0)
+    return true;
+  if (failure == EBUSY)
+    return fail (error,
+                 "--disk: %s: is in use by this computer: unmount what is on it, or say "
+                 "readonly=on",
+                 disk->file);
+  return fail (error, "--disk: %s: cannot be %s: %s", disk->file,
+               disk->readonly ? "read" : "written", g_strerror (failure));
+}
+
 /* A file that a machine takes as a whole: there, regular, readable; *size is its length in bytes. */
 static bool
 check_regular (const char *option, const char *file, bool write, uint64_t *size, GError **error)
@@ -475,6 +498,18 @@ check_regular (const char *option, const char *file, bool write, uint64_t *size,
                  option, file, g_strerror (failure));
   *size = info.st_size;
   return true;
+}
+
+static bool
+check_disk_file (const VmDiskConfig *disk, uint64_t *size, GError **error)
+{
+  struct stat info;
+
+  if (disk->format != VM_DISK_FORMAT_RAW || stat (disk->file, &info) < 0 || S_ISREG (info.st_mode))
+    return check_regular ("--disk", disk->file, !disk->readonly, size, error);
+  if (S_ISBLK (info.st_mode))
+    return check_device (disk, size, error);
+  return fail (error, "--disk: %s: not a regular file or block device", disk->file);
 }
 
 static bool
@@ -564,7 +599,7 @@ vm_config_check_files (const VmConfig *config, GError **error)
   for (unsigned i = 0; i < config->n_disks; i++)
     {
       const VmDiskConfig *disk = &config->disks[i];
-      if (!check_regular ("--disk", disk->file, !disk->readonly, &size, error))
+      if (!check_disk_file (disk, &size, error))
         return false;
       if (disk->backing != NULL &&
           !check_regular ("--disk: backing", disk->backing, false, &backing_size, error))

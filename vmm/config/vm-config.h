@@ -203,7 +203,7 @@ bool vm_port_name_is_good (const char *name);
 /* The limits above, and what belongs together. Looks at no file. */
 bool vm_config_validate (const VmConfig *config, GError **error);
 
-/* The files that the machine reads are there and fit: a kernel and a disk are regular files, a raw disk is not empty and a multiple
+/* The files that the machine reads are there and fit: a kernel and a disk are regular files (or a raw disk a block device that is not in use), a raw disk is not empty and a multiple
  * of VM_DISK_SECTOR_SIZE, a disk that is not read-only can be written; what it writes and listens on has a folder. A courtesy for good errors: whoever opens a file checks again. */
 bool vm_config_check_files (const VmConfig *config, GError **error);
 

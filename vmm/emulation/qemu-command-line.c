@@ -1,5 +1,6 @@
 #include "emulation/qemu-command-line.h"
 
+#include <sys/stat.h>
 #include <json-glib/json-glib.h>
 
 static void
@@ -43,6 +44,14 @@ add_json (GPtrArray *argv, const char *option, JsonObject *object)
   add (argv, option, text);
 }
 
+static bool
+is_block_device (const char *file)
+{
+  struct stat info;
+
+  return stat (file, &info) == 0 && S_ISBLK (info.st_mode);
+}
+
 /* A path as JSON can carry it. QEMU has no way to take other bytes in JSON; they do not occur where the app makes the
  * names, and elsewhere the file is then not found and QEMU says so. */
 static JsonObject *
@@ -52,7 +61,8 @@ new_blockdev (const char *node_name, VmDiskFormat format, const char *file, bool
   JsonObject *node = json_object_new ();
   g_autofree char *name = g_utf8_make_valid (file, -1);
 
-  json_object_set_string_member (protocol, "driver", "file");
+  json_object_set_string_member (protocol, "driver",
+                                 is_block_device (file) ? "host_device" : "file");
   json_object_set_string_member (protocol, "filename", name);
   json_object_set_boolean_member (protocol, "read-only", readonly);
   if (!readonly)

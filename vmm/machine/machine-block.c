@@ -1,6 +1,7 @@
 #include "machine/machine-block.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "config/cd-image.h"
 
@@ -13,12 +14,16 @@ clear_block (gpointer data)
   g_free (block->file);
 }
 
+/* Of a block device stat () does not say it. */
 static uint64_t
 measure (const char *file)
 {
-  struct stat info;
+  const int fd = open (file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const off_t size = fd < 0 ? -1 : lseek (fd, 0, SEEK_END);
 
-  return stat (file, &info) == 0 ? (uint64_t) info.st_size : 0;
+  if (fd >= 0)
+    close (fd);
+  return size < 0 ? 0 : (uint64_t) size;
 }
 
 static void

@@ -71,6 +71,60 @@ test_open (Fixture *f, gconstpointer data)
   block_image_close (&image);
 }
 
+/* A loop device on the file, or NULL where one cannot be had. */
+static char *
+attach_loop (const char *path)
+{
+  const char *arguments[] = { "losetup", "--find", "--show", path, NULL };
+  char *name = NULL;
+  int status = -1;
+
+  if (geteuid () != 0 || !g_spawn_sync (NULL, (char **) arguments, NULL,
+                                        G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                                        NULL, &name, NULL, &status, NULL))
+    return NULL;
+  if (status != 0)
+    g_clear_pointer (&name, g_free);
+  return name ? g_strstrip (name) : NULL;
+}
+
+static void
+detach_loop (const char *name)
+{
+  const char *arguments[] = { "losetup", "--detach", name, NULL };
+
+  g_spawn_sync (NULL, (char **) arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL,
+                NULL);
+}
+
+/* As a mounted one is, a device that somebody has for himself is not to be written; and one that we have is nobody else's. */
+static void
+test_block_device (Fixture *f, gconstpointer data)
+{
+  BlockImage image;
+
+  make (f, 64 * 512);
+  g_autofree char *name = attach_loop (f->path);
+  if (!name)
+    {
+      g_test_skip ("no loop devices for this user");
+      return;
+    }
+  g_assert_true (block_image_open (&image, name, false, NULL));
+  g_assert_cmpuint (image.size, ==, 64 * 512);
+  assert_refused (name, false,
+                  "is in use by this computer: unmount what is on it, or say readonly=on");
+  block_image_close (&image);
+  const int fd = open (name, O_RDONLY | O_EXCL | O_CLOEXEC);
+  g_assert_cmpint (fd, >=, 0);
+  assert_refused (name, false,
+                  "is in use by this computer: unmount what is on it, or say readonly=on");
+  g_assert_true (block_image_open (&image, name, true, NULL));
+  block_image_close (&image);
+  close (fd);
+  detach_loop (name);
+}
+
 static void
 test_missing (Fixture *f, gconstpointer data)
 {
@@ -148,6 +202,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("open", test_open);
   ADD ("missing", test_missing);
+  ADD ("block-device", test_block_device);
   ADD ("not-a-disk", test_not_a_disk);
   ADD ("size", test_size);
   ADD ("cannot-be-written", test_cannot_be_written);

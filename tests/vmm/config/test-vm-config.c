@@ -299,7 +299,7 @@ test_foreign_files (void)
   config->kernel = g_strdup ("/proc/self/exe");
   vm_config_add_disk (config, "/dev/null", VM_DISK_FORMAT_RAW, true);
   g_assert_false (vm_config_check_files (config, &error));
-  g_assert_cmpstr (error->message, ==, "--disk: /dev/null: not a regular file");
+  g_assert_cmpstr (error->message, ==, "--disk: /dev/null: not a regular file or block device");
 }
 
 int
