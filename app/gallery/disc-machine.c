@@ -45,33 +45,74 @@ choose_memory (void)
   return CLAMP (host / 2, MEMORY_MIN, MEMORY_MAX) / MIB * MIB;
 }
 
-DiscMachine *
-disc_machine_new (const char *file, MachineStore *store, GError **error)
+static DiscMachine *
+make_plan (const char *file, const DiscImage *image, MachineStore *store, GError **error)
 {
-  g_autofree char *absolute = g_canonicalize_filename (file, NULL);
   g_autofree char *name = NULL;
   DiscMachine *plan;
-  DiscImage image;
 
-  if (!disc_image_read (absolute, &image, error))
-    return NULL;
-  if (!image.starts_by_uefi)
+  if (!image->starts_by_uefi)
     {
       g_set_error (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
                    "“%s” is a disc that no machine of Alcove can start from: it has no boot loader "
                    "for UEFI. Choose an image for 64-bit PCs",
-                   absolute);
+                   file);
       return NULL;
     }
-  name = make_name (absolute, &image);
+  name = make_name (file, image);
   plan = g_new0 (DiscMachine, 1);
   plan->name = machine_store_dup_free_name (store, name);
-  plan->file = g_steal_pointer (&absolute);
+  plan->file = g_strdup (file);
   plan->cpus = CLAMP (g_get_num_processors () / 2, 1, CPUS_MAX);
   plan->memory = choose_memory ();
   plan->disk_size = DISC_MACHINE_DISK_SIZE;
   plan->network = MACHINE_NETWORK_USER;
   return plan;
+}
+
+DiscMachine *
+disc_machine_new (const char *file, MachineStore *store, GError **error)
+{
+  g_autofree char *absolute = g_canonicalize_filename (file, NULL);
+  DiscImage image;
+
+  return disc_image_read (absolute, &image, error) ? make_plan (absolute, &image, store, error)
+                                                   : NULL;
+}
+
+static void
+on_read (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  DiscMachine *plan = NULL;
+  DiscImage image;
+  GError *error = NULL;
+
+  if (disc_image_read_finish (result, &image, &error))
+    plan = make_plan (g_task_get_task_data (task), &image, g_task_get_source_object (task), &error);
+  if (plan != NULL)
+    g_task_return_pointer (task, plan, (GDestroyNotify) disc_machine_free);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+disc_machine_new_async (const char *file, MachineStore *store, GAsyncReadyCallback callback,
+                        gpointer data)
+{
+  GTask *task = g_task_new (store, NULL, callback, data);
+  char *absolute = g_canonicalize_filename (file, NULL);
+
+  g_task_set_source_tag (task, disc_machine_new_async);
+  g_task_set_task_data (task, absolute, g_free);
+  disc_image_read_async (absolute, NULL, on_read, task);
+}
+
+DiscMachine *
+disc_machine_new_finish (MachineStore *store, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, store), NULL);
+  return g_task_propagate_pointer (G_TASK (result), error);
 }
 
 void

@@ -23,6 +23,10 @@ typedef struct DiscMachine
 /* A plan for the image in `file`, to be changed before it is made: the disc's name, half of this computer's processors and
  * memory within reason. NULL: the file is no disc, or none that UEFI starts. */
 DiscMachine *disc_machine_new (const char *file, MachineStore *store, GError **error);
+/* The same, with the image read in a thread. */
+void disc_machine_new_async (const char *file, MachineStore *store, GAsyncReadyCallback callback,
+                             gpointer data);
+DiscMachine *disc_machine_new_finish (MachineStore *store, GAsyncResult *result, GError **error);
 void disc_machine_free (DiscMachine *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DiscMachine, disc_machine_free)
 

@@ -152,6 +152,21 @@ alcove_machine_reset_finish (AlcoveMachine *self, GAsyncResult *result, GError *
   return alcove_machine_finish_boolean (self, result, error);
 }
 
+typedef struct DiscChange
+{
+  char *file; /* NULL: out */
+  gboolean force;
+} DiscChange;
+
+static void
+disc_change_free (gpointer data)
+{
+  DiscChange *change = data;
+
+  g_free (change->file);
+  g_free (change);
+}
+
 /* For its next starts. */
 static gboolean
 save_disc (AlcoveMachine *self, const char *file, GError **error)
@@ -175,6 +190,7 @@ on_disc_changed (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GTask) task = data;
   AlcoveMachine *self = g_task_get_source_object (task);
   g_autoptr (JsonNode) node = NULL;
+  const DiscChange *change = g_task_get_task_data (task);
   GError *error = NULL;
 
   node = machine_control_execute_finish (MACHINE_CONTROL (source), result, &error);
@@ -186,12 +202,13 @@ on_disc_changed (GObject *source, GAsyncResult *result, gpointer data)
                                "“%s” runs without a CD-ROM drive: shut it down and try again",
                                alcove_machine_get_name (self));
     }
-  else if (node == NULL || !save_disc (self, g_task_get_task_data (task), &error))
+  else if (node == NULL || !save_disc (self, change->file, &error))
     g_task_return_error (task, error);
   else
     g_task_return_boolean (task, TRUE);
 }
 
+/* Consumes the task. */
 static void
 tell_disc (AlcoveMachine *self, GTask *task, const char *file, gboolean force)
 {
@@ -209,32 +226,55 @@ tell_disc (AlcoveMachine *self, GTask *task, const char *file, gboolean force)
                                  g_task_get_cancellable (task), on_disc_changed, task);
 }
 
+/* As the machine is now: it may have been started or have ended while the image was looked at. Consumes the task. */
+static void
+change_disc (AlcoveMachine *self, GTask *task)
+{
+  g_autoptr (GTask) own = task;
+  const DiscChange *change = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (alcove_machine_get_control (self) != NULL)
+    tell_disc (self, g_steal_pointer (&own), change->file, change->force);
+  else if (alcove_machine_is_active (self))
+    g_task_return_new_error (own, G_IO_ERROR, G_IO_ERROR_CLOSED,
+                             "“%s” does not answer at the moment", alcove_machine_get_name (self));
+  else if (!save_disc (self, change->file, &error))
+    g_task_return_error (own, error);
+  else
+    g_task_return_boolean (own, TRUE);
+}
+
+static void
+on_disc_read (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  DiscImage image;
+  GError *error = NULL;
+
+  if (disc_image_read_finish (result, &image, &error))
+    change_disc (g_task_get_source_object (task), g_object_ref (task));
+  else
+    g_task_return_error (task, error);
+}
+
 void
 alcove_machine_change_disc_async (AlcoveMachine *self, const char *file, gboolean force,
                                   GCancellable *cancellable, GAsyncReadyCallback callback,
                                   gpointer data)
 {
-  g_autoptr (GTask) task = NULL;
-  DiscImage image;
-  GError *error = NULL;
+  GTask *task = g_task_new (self, cancellable, callback, data);
+  DiscChange *change = g_new0 (DiscChange, 1);
 
   g_return_if_fail (file == NULL || g_path_is_absolute (file));
-  if (alcove_machine_is_active (self))
-    task = command_task (self, alcove_machine_change_disc_async, cancellable, callback, data);
-  else
-    task = g_task_new (self, cancellable, callback, data);
-  if (task == NULL)
-    return;
+  change->file = g_strdup (file);
+  change->force = force;
   g_task_set_source_tag (task, alcove_machine_change_disc_async);
-  g_task_set_task_data (task, g_strdup (file), g_free);
-  if (file != NULL && !disc_image_read (file, &image, &error))
-    g_task_return_error (task, error);
-  else if (alcove_machine_is_active (self))
-    tell_disc (self, g_steal_pointer (&task), file, force);
-  else if (!save_disc (self, file, &error))
-    g_task_return_error (task, error);
+  g_task_set_task_data (task, change, disc_change_free);
+  if (file != NULL)
+    disc_image_read_async (file, cancellable, on_disc_read, task);
   else
-    g_task_return_boolean (task, TRUE);
+    change_disc (self, task);
 }
 
 gboolean

@@ -211,3 +211,39 @@ disc_image_read (const char *path, DiscImage *image, GError **error)
   close (fd);
   return ok;
 }
+
+static void
+read_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  g_autofree DiscImage *image = g_new0 (DiscImage, 1);
+  GError *error = NULL;
+
+  if (disc_image_read (data, image, &error))
+    g_task_return_pointer (task, g_steal_pointer (&image), g_free);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+disc_image_read_async (const char *path, GCancellable *cancellable, GAsyncReadyCallback callback,
+                       gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+
+  g_task_set_source_tag (task, disc_image_read_async);
+  g_task_set_task_data (task, g_strdup (path), g_free);
+  g_task_run_in_thread (task, read_thread);
+}
+
+gboolean
+disc_image_read_finish (GAsyncResult *result, DiscImage *image, GError **error)
+{
+  g_autofree DiscImage *own = NULL;
+
+  g_return_val_if_fail (g_task_is_valid (result, NULL), FALSE);
+  own = g_task_propagate_pointer (G_TASK (result), error);
+  if (own == NULL)
+    return FALSE;
+  *image = *own;
+  return TRUE;
+}

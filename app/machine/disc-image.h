@@ -22,6 +22,11 @@ typedef struct DiscImage
  * it is not there, not named in UTF-8, no regular file, no image of a disc, or cut off, which a download that ended early is. */
 gboolean disc_image_read (const char *path, DiscImage *image, GError **error);
 
+/* The same in a thread. */
+void disc_image_read_async (const char *path, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data);
+gboolean disc_image_read_finish (GAsyncResult *result, DiscImage *image, GError **error);
+
 /* The same of its first bytes; `size` is the file's. FALSE: it is no disc. */
 #define DISC_IMAGE_HEAD (32 * 2048)
 gboolean disc_image_parse (const guint8 *head, gsize length, guint64 size, DiscImage *image);

@@ -137,12 +137,12 @@ disc_window_init (DiscWindow *self)
   gtk_widget_init_template (GTK_WIDGET (self));
 }
 
-void
-disc_window_present (const char *path, GtkWindow *parent)
+static void
+on_planned (GObject *source, GAsyncResult *result, gpointer data)
 {
-  MachineStore *store = alcove_application_get_store (alcove_application_get ());
+  g_autoptr (GtkWindow) parent = data;
   g_autoptr (GError) error = NULL;
-  DiscMachine *plan = disc_machine_new (path, store, &error);
+  DiscMachine *plan = disc_machine_new_finish (MACHINE_STORE (source), result, &error);
   DiscWindow *self;
   GtkWidget *dialog;
 
@@ -159,6 +159,13 @@ disc_window_present (const char *path, GtkWindow *parent)
   fill (self);
   gtk_window_present (GTK_WINDOW (self));
   gtk_widget_grab_focus (self->create_button);
+}
+
+void
+disc_window_present (const char *path, GtkWindow *parent)
+{
+  disc_machine_new_async (path, alcove_application_get_store (alcove_application_get ()),
+                          on_planned, g_object_ref (parent));
 }
 
 static void

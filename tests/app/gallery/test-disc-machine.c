@@ -129,6 +129,37 @@ test_refused (void)
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (store)), ==, 0);
 }
 
+/* In a thread: the same plan, the same refusal. */
+static void
+test_async (void)
+{
+  g_autoptr (MachineStore) store = open_store ();
+  const char *const missing = "/nowhere.iso";
+  g_autofree char *disc = make_disc ("disc.iso", TRUE);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 2; i++)
+    {
+      AppTestWait wait = { NULL };
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (DiscMachine) plan = NULL;
+
+      disc_machine_new_async (i == 0 ? disc : missing, store, app_test_callback, &wait);
+      result = app_test_wait (&wait);
+      plan = disc_machine_new_finish (store, result, &error);
+      if (i == 0)
+        {
+          g_assert_no_error (error);
+          g_assert_cmpstr (plan->file, ==, disc);
+        }
+      else
+        {
+          g_assert_null (plan);
+          app_test_assert_error (error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, missing);
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -136,5 +167,6 @@ main (int argc, char **argv)
   g_test_add_func ("/disc-machine/create", test_create);
   g_test_add_func ("/disc-machine/names", test_names);
   g_test_add_func ("/disc-machine/refused", test_refused);
+  g_test_add_func ("/disc-machine/async", test_async);
   return g_test_run ();
 }
