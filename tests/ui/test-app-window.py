@@ -268,7 +268,7 @@ class AppTest(unittest.TestCase):
         self.wait_for("the machine is off", lambda: self.machine()["state"] == "stopped")
 
     def test_a_machine_starts_though_its_page_was_left(self):
-        Vendor.pause = 0.1
+        Vendor.pause = 2.0
         self.open_app("--gallery")
         self.press("Return")
         self.wait_place("install")
@@ -280,7 +280,7 @@ class AppTest(unittest.TestCase):
         self.assertEqual(self.place(), "library/grid")
 
     def test_an_install_goes_on_after_the_app_was_killed(self):
-        Vendor.pause = 0.3
+        Vendor.pause = 2.0
         self.open_app("--gallery")
         self.press("Return")
         self.wait_place("install")

@@ -150,14 +150,16 @@ on_hint_over (gpointer data)
 static void
 on_captured (MachinePage *self)
 {
+  g_autofree char *text = NULL;
+
   if (!alcove_display_is_keyboard_captured (self->display))
     {
       gtk_revealer_set_reveal_child (self->hint_revealer, FALSE);
       return;
     }
-  gtk_label_set_text (
-      self->hint_label,
-      _ ("All keys go to the machine. " ALCOVE_DISPLAY_RELEASE_KEYS " gives them back."));
+  text = g_strdup_printf (_ ("All keys go to the machine. %s gives them back."),
+                          ALCOVE_DISPLAY_RELEASE_KEYS);
+  gtk_label_set_text (self->hint_label, text);
   gtk_revealer_set_reveal_child (self->hint_revealer, TRUE);
   g_clear_handle_id (&self->hint_timeout, g_source_remove);
   self->hint_timeout = g_timeout_add_seconds (HINT_SECONDS, on_hint_over, self);
