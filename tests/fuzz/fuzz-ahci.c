@@ -8,6 +8,7 @@
 
 #include "ahci-driver.h"
 #include "block/block-raw.h"
+#include "fuzz-input.h"
 #include "platform/ata-disk.h"
 #include "platform/cd-drive.h"
 
@@ -16,82 +17,66 @@
 #define DISK_PORT  0
 #define CD_PORT    1
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t size;
-} Input;
-
-static uint64_t
-take (Input *input, unsigned n)
-{
-  uint64_t value = 0;
-
-  for (unsigned i = 0; i < n && input->size > 0; i++, input->size--)
-    value |= (uint64_t) *input->data++ << (8 * i);
-  return value;
-}
-
 /* Any bytes to where lists, tables and data are. */
 static void
-poke (Input *input, AhciDriver *driver)
+poke (FuzzInput *input, AhciDriver *driver)
 {
   static const uint32_t places[] = {
     AHCI_DRIVER_LIST,         AHCI_DRIVER_LIST + 0x1000, AHCI_DRIVER_TABLE,
     AHCI_DRIVER_TABLE + 0x80, AHCI_DRIVER_DATA,
   };
-  const uint64_t place = places[take (input, 1) % G_N_ELEMENTS (places)] + take (input, 1) * 4;
-  size_t n = take (input, 1) % 64;
+  const uint64_t start = places[fuzz_take (input, 1) % G_N_ELEMENTS (places)];
+  const uint64_t place = start + fuzz_take (input, 1) * 4;
+  size_t n = fuzz_take (input, 1) % 64;
+  const uint8_t *bytes = fuzz_take_bytes (input, &n);
 
-  n = MIN (n, input->size);
-  guest_memory_write (driver->memory, place, input->data, n);
-  input->data += n;
-  input->size -= n;
+  guest_memory_write (driver->memory, place, bytes, n);
 }
 
 /* A command that is well-formed but in its values. */
 static void
-issue (Input *input, AhciDriver *driver)
+issue (FuzzInput *input, AhciDriver *driver)
 {
-  const unsigned port = take (input, 1) & 1, slot = take (input, 1) % 32;
+  const unsigned port = fuzz_take (input, 1) & 1, slot = fuzz_take (input, 1) % 32;
   uint8_t cdb[12];
 
   for (unsigned i = 0; i < sizeof cdb && port == CD_PORT; i++)
-    cdb[i] = take (input, 1);
+    cdb[i] = fuzz_take (input, 1);
   const AhciDriverCommand command = {
-    .command = port == CD_PORT ? 0xa0 : take (input, 1),
-    .device = take (input, 1),
-    .features = take (input, 2),
-    .count = take (input, 2),
-    .lba = take (input, 2),
+    .command = port == CD_PORT ? 0xa0 : fuzz_take (input, 1),
+    .device = fuzz_take (input, 1),
+    .features = fuzz_take (input, 2),
+    .count = fuzz_take (input, 2),
+    .lba = fuzz_take (input, 2),
     .cdb = port == CD_PORT ? cdb : NULL,
-    .data = AHCI_DRIVER_DATA + take (input, 1),
-    .size = take (input, 2),
-    .piece = 1 + take (input, 2) % 4096 + 1024,
+    .data = AHCI_DRIVER_DATA + fuzz_take (input, 1),
+    .size = fuzz_take (input, 2),
+    .piece = 1 + fuzz_take (input, 2) % 4096 + 1024,
   };
   ahci_driver_prepare (driver, port, slot, &command);
-  if (take (input, 1) & 1)
+  if (fuzz_take (input, 1) & 1)
     ahci_driver_write_port (driver, port, 0x34, 1u << slot);
   ahci_driver_write_port (driver, port, 0x38, 1u << slot);
 }
 
 static void
-step (Input *input, AhciDriver *driver, CdDrive *cd, const char *path)
+step (FuzzInput *input, AhciDriver *driver, CdDrive *cd, const char *path)
 {
-  const unsigned kind = take (input, 1) % 8;
+  const unsigned kind = fuzz_take (input, 1) % 8;
 
   switch (kind)
     {
     case 0:
       {
-        const uint64_t offset = take (input, 2) % 0x1000;
-        const unsigned size = 1u << take (input, 1) % 4;
+        const uint64_t offset = fuzz_take (input, 2) % 0x1000;
+        const unsigned size = 1u << fuzz_take (input, 1) % 4;
         if (offset + size <= 0x1000)
-          address_space_write (driver->fake->mmio, driver->abar + offset, size, take (input, size));
+          address_space_write (driver->fake->mmio, driver->abar + offset, size,
+                               fuzz_take (input, size));
         break;
       }
     case 1:
-      address_space_read (driver->fake->mmio, driver->abar + take (input, 2) % 0xff8, 8);
+      address_space_read (driver->fake->mmio, driver->abar + fuzz_take (input, 2) % 0xff8, 8);
       break;
     case 2:
       poke (input, driver);
@@ -100,16 +85,16 @@ step (Input *input, AhciDriver *driver, CdDrive *cd, const char *path)
       issue (input, driver);
       break;
     case 4:
-      ahci_driver_start (driver, take (input, 1) & 1);
+      ahci_driver_start (driver, fuzz_take (input, 1) & 1);
       break;
     case 5:
       ahci_driver_settle ();
       break;
     case 6:
-      ahci_driver_write_port (driver, take (input, 1) & 1, 0x2c, take (input, 1));
+      ahci_driver_write_port (driver, fuzz_take (input, 1) & 1, 0x2c, fuzz_take (input, 1));
       break;
     default:
-      if (take (input, 1) & 1)
+      if (fuzz_take (input, 1) & 1)
         cd_drive_eject (cd, true, NULL);
       else
         cd_drive_change (cd, path, true, NULL);
@@ -119,7 +104,7 @@ step (Input *input, AhciDriver *driver, CdDrive *cd, const char *path)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  Input input = { data, size };
+  FuzzInput input = { data, size };
   int disk_fd = memfd_create ("fuzz-ahci-disk", MFD_CLOEXEC);
   int cd_fd = memfd_create ("fuzz-ahci-cd", MFD_CLOEXEC);
   g_autofree char *disk_path = g_strdup_printf ("/proc/self/fd/%d", disk_fd);

@@ -82,7 +82,8 @@ run_rects (Frame *frame, FuzzInput *input, unsigned flags)
   for (unsigned i = 0; i < RECTS_MAX && input->size > 0; i++)
     {
       const int x = (int) fuzz_take (input, 4), y = (int) fuzz_take (input, 4);
-      FrameRect rect = { x, y, (int) fuzz_take (input, 4), (int) fuzz_take (input, 4) };
+      const int width = (int) fuzz_take (input, 4), height = (int) fuzz_take (input, 4);
+      FrameRect rect = { x, y, width, height };
 
       if (!frame_is_shared (frame))
         write_rect (frame, &rect, (flags >> 4) % 3);

@@ -2,8 +2,10 @@
  * a [page][pages] that is reported free, a write to the config space [offset][size][bytes], or a wish of the host's. */
 #include "fuzz-target.h"
 
+#include <string.h>
 #include <linux/virtio_config.h>
 
+#include "fuzz-input.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-balloon.h"
 
@@ -21,35 +23,21 @@ enum
   STEPS
 };
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t size;
-} Input;
-
-static uint8_t
-take (Input *input)
-{
-  if (input->size == 0)
-    return 0;
-  input->size--;
-  return *input->data++;
-}
-
 static unsigned
-take_bytes (Input *input, uint8_t *bytes)
+take_bytes (FuzzInput *input, uint8_t bytes[256])
 {
-  const unsigned n = MIN (take (input), input->size);
+  size_t n = fuzz_take (input, 1);
+  const uint8_t *taken = fuzz_take_bytes (input, &n);
 
-  for (unsigned i = 0; i < n; i++)
-    bytes[i] = take (input);
+  if (n > 0)
+    memcpy (bytes, taken, n);
   return n;
 }
 
 static void
-run_step (Input *input, VirtioBalloon *balloon, VirtioDriver *driver, GuestMemory *memory)
+run_step (FuzzInput *input, VirtioBalloon *balloon, VirtioDriver *driver, GuestMemory *memory)
 {
-  const uint8_t head = take (input);
+  const uint8_t head = fuzz_take (input, 1);
   const unsigned queue = (head & 7) % QUEUES;
   DriverSegment segment = { DATA, 0, false };
   uint8_t bytes[256];
@@ -61,11 +49,13 @@ run_step (Input *input, VirtioBalloon *balloon, VirtioDriver *driver, GuestMemor
       g_assert_true (guest_memory_write (memory, DATA, bytes, segment.size));
       break;
     case STEP_REPORT:
-      segment = (DriverSegment){ (uint64_t) take (input) << 12, take (input) << 10, true };
+      segment.gpa = fuzz_take (input, 1) << 12;
+      segment.size = fuzz_take (input, 1) << 10;
+      segment.writable = true;
       break;
     case STEP_CONFIG:
       {
-        const uint32_t offset = take (input);
+        const uint32_t offset = fuzz_take (input, 1);
 
         virtio_driver_write_config (driver, offset, bytes, take_bytes (input, bytes));
         virtio_driver_read_config (driver, offset, bytes, sizeof bytes);
@@ -73,7 +63,7 @@ run_step (Input *input, VirtioBalloon *balloon, VirtioDriver *driver, GuestMemor
         return;
       }
     default:
-      virtio_balloon_set_target (balloon, (uint64_t) take (input) << 12);
+      virtio_balloon_set_target (balloon, (uint64_t) fuzz_take (input, 1) << 12);
       return;
     }
   /* A ring that is full of what the device holds back takes no more. */
@@ -93,7 +83,7 @@ ignore_change (void *opaque)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  Input input = { data, size };
+  FuzzInput input = { data, size };
   g_autoptr (GuestMemory) memory =
       guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL);
   g_autoptr (VirtioBalloon) balloon = virtio_balloon_new (memory, ignore_change, NULL);

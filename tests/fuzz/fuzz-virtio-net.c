@@ -6,6 +6,7 @@
 #include <string.h>
 #include <linux/virtio_config.h>
 
+#include "fuzz-input.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-net.h"
 
@@ -24,12 +25,6 @@ enum
   STEPS
 };
 
-typedef struct Input
-{
-  const uint8_t *data;
-  size_t size;
-} Input;
-
 typedef struct World
 {
   GuestMemory *memory;
@@ -39,22 +34,14 @@ typedef struct World
   unsigned sent;
 } World;
 
-static uint8_t
-take (Input *input)
-{
-  if (input->size == 0)
-    return 0;
-  input->size--;
-  return *input->data++;
-}
-
 static unsigned
-take_bytes (Input *input, uint8_t *bytes)
+take_bytes (FuzzInput *input, uint8_t bytes[256])
 {
-  const unsigned n = MIN (take (input), input->size);
+  size_t n = fuzz_take (input, 1);
+  const uint8_t *taken = fuzz_take_bytes (input, &n);
 
-  for (unsigned i = 0; i < n; i++)
-    bytes[i] = take (input);
+  if (n > 0)
+    memcpy (bytes, taken, n);
   return n;
 }
 
@@ -107,11 +94,11 @@ add (World *world, unsigned queue, const DriverSegment *segments, unsigned n)
 }
 
 static void
-send_step (World *world, Input *input, unsigned pieces)
+send_step (World *world, FuzzInput *input, unsigned pieces)
 {
   uint8_t bytes[256];
   const unsigned n = take_bytes (input, bytes);
-  const uint32_t tail = (uint32_t) take (input) << 8; /* what lies there */
+  const uint32_t tail = (uint32_t) fuzz_take (input, 1) << 8; /* what lies there */
   const uint32_t first = MIN (n, pieces);
   const DriverSegment segments[] = {
     { DATA, first, false },
@@ -124,10 +111,10 @@ send_step (World *world, Input *input, unsigned pieces)
 }
 
 static void
-receive_step (World *world, Input *input)
+receive_step (World *world, FuzzInput *input)
 {
-  const uint8_t kind = take (input);
-  const size_t size = (size_t) take (input) << 8 | take (input);
+  const uint8_t kind = fuzz_take (input, 1);
+  const size_t high = fuzz_take (input, 1), size = high << 8 | fuzz_take (input, 1);
   g_autofree uint8_t *frame = g_malloc0 (MAX (size, 256));
 
   take_bytes (input, frame);
@@ -151,9 +138,9 @@ start (World *world, uint64_t features)
 }
 
 static void
-run_step (World *world, Input *input)
+run_step (World *world, FuzzInput *input)
 {
-  const uint8_t head = take (input);
+  const uint8_t head = fuzz_take (input, 1);
   const unsigned argument = head >> 3;
 
   switch ((head & 7) % STEPS)
@@ -162,7 +149,8 @@ run_step (World *world, Input *input)
       send_step (world, input, argument);
       return;
     case STEP_BUFFERS:
-      for (unsigned i = take (input) % 64, size = take (input) << (argument % 9); i > 0; i--)
+      for (unsigned i = fuzz_take (input, 1) % 64, size = fuzz_take (input, 1) << (argument % 9);
+           i > 0; i--)
         add (world, VIRTIO_NET_RX, &(DriverSegment){ BUFFERS + i * 0x4000, size, argument != 31 },
              1);
       return;
@@ -171,24 +159,27 @@ run_step (World *world, Input *input)
       return;
     case STEP_RAW:
       {
-        const uint64_t gpa = (uint64_t) take (input) << 16 | take (input);
-        const uint32_t length = (uint32_t) take (input) << 24 | take (input);
-        const DriverSegment segment = { gpa, length, argument & 1 };
+        const uint64_t gpa = fuzz_take (input, 1) << 16, gpa_low = fuzz_take (input, 1);
+        const uint32_t length = fuzz_take (input, 1) << 24, length_low = fuzz_take (input, 1);
+        const DriverSegment segment = { gpa | gpa_low, length | length_low, argument & 1 };
 
         add (world, argument >> 1 & 1, &segment, 1);
         return;
       }
     default:
-      start (world, (uint64_t) take (input) << 56 | (UINT64_C (1) << VIRTIO_F_VERSION_1) |
-                        (uint64_t) take (input) << 27 | (uint64_t) take (input) << 11 |
-                        take (input));
+      {
+        const uint64_t queue = fuzz_take (input, 1) << 56, ring = fuzz_take (input, 1) << 27;
+        const uint64_t offload = fuzz_take (input, 1) << 11, low = fuzz_take (input, 1);
+
+        start (world, queue | ring | offload | low | UINT64_C (1) << VIRTIO_F_VERSION_1);
+      }
     }
 }
 
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  Input input = { data, size };
+  FuzzInput input = { data, size };
   World world = { .memory = guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL) };
   const NetBackend backend = { &ops, &world };
   const uint8_t mac[VIRTIO_NET_MAC_SIZE] = { 2, 0, 0, 0, 0, 1 };
