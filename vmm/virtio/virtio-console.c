@@ -209,21 +209,11 @@ tell (VirtioConsole *console)
   virtio_device_signal_queue (console->device, CONTROL_RECEIVE);
 }
 
-/* Lock held. Whoever closes does not wait for the rest of what was written, and who opens next does not find it. */
+/* Lock held. What was written before a close is still sent: the guest's driver does not wait for it. */
 static void
 set_open (Port *port, bool is_open)
 {
-  const unsigned index = get_queue_index (port) + 1;
-  Virtqueue *queue = virtio_device_get_queue (port->console->device, index);
-
   port->is_open = is_open;
-  if (!is_open && port->transmitting && queue)
-    {
-      virtqueue_push (queue, &port->transmit, 0);
-      port->transmitting = false;
-      virtio_device_notify_again (port->console->device, index);
-      virtio_device_signal_queue (port->console->device, index);
-    }
   char_port_set_open (port->port, is_open);
   char_port_accept_input (port->port);
 }
