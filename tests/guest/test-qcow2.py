@@ -39,6 +39,15 @@ def check_image(checks, what, path):
     checks.check(f"qemu-img check: {what}", checked.returncode == 0, checked.stdout + checked.stderr)
 
 
+def refused(function, *arguments):
+    """The error's text, or "" where there was none."""
+    try:
+        function(*arguments)
+    except GuestError as error:
+        return str(error)
+    return ""
+
+
 def is_gone(pid, seconds=20):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -87,11 +96,7 @@ def check_full_host(checks, guest, qmp, full):
 
 
 def check_death(checks, guest, qmp, image):
-    """The daemon is killed while the guest writes; `cont` starts another, and the guest sees nothing but a pause.
-
-    The clusters are there before: which ones are, a daemon knows in its memory until the guest flushes, and takes it along.
-    """
-    guest.shell("for i in 1 2; do dd if=/dev/zero of=/dev/vda bs=64k count=64 seek=$((128 + i * 64)) conv=notrunc,fsync 2>/dev/null || exit; done")
+    """The daemon is killed while the guest writes; `cont` starts another, and the guest sees nothing but a pause."""
     guest.send("(failed=0; for i in 1 2; do dd if=/tmp/data of=/dev/vda bs=4k seek=$((2048 + i * 1024)) conv=notrunc,fsync 2>/dev/null || failed=$i; done; "
                "echo WRITERS-$failed-DONE) & true\n")
     guest.expect("@0@\n")
@@ -104,6 +109,10 @@ def check_death(checks, guest, qmp, image):
     checks.equal("and pauses the machine", qmp.run("query-status")["status"], "io-error")
     checks.equal("query-block says which", [b["io-status"] for b in qmp.run("query-block")], ["failed", "ok", "ok"])
     checks.check("nothing of it is left", is_gone(first))
+    hidden = image.rename(image.with_suffix(".hidden"))
+    checks.check("cont without the image: refused in a line that names it", str(image) in refused(qmp.run, "cont"))
+    checks.equal("and query-block goes on saying which", [b["io-status"] for b in qmp.run("query-block")], ["failed", "ok", "ok"])
+    hidden.rename(image)
     qmp.run("cont")
     qmp.wait_event("RESUME")
     checks.check("cont starts another", guest.storage_daemon(image) != first)
@@ -192,10 +201,17 @@ def refusal(options, disk, **environment):
     return ended.returncode, ended.stderr
 
 
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+
+
 def test_bad_input(checks, options, folder):
-    for disk, words in bad_images(folder).items():
+    bad = bad_images(folder)
+    before = digests(folder)
+    for disk, words in bad.items():
         status, said = refusal(options, disk)
         checks.check(f"one line: {words}", status == 1 and words in said and said.count("\n") == 1, f"{status}: {said}")
+    checks.equal("what was refused is as it was", digests(folder), before)
     status, said = refusal(options, f"file={folder}/good.qcow2,format=qcow2", PATH="/nonexistent")
     checks.check("no storage daemon: the package to install", status == 1 and "install the package qemu-system-common" in said and said.count("\n") == 1, said)
 
