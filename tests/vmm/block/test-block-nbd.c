@@ -272,11 +272,13 @@ begin (Fixture *f, Tracked *tracked, BlockOperation operation, uint64_t offset, 
        size_t size)
 {
   *tracked = (Tracked){
-    .iov = { { bytes, 100 }, { bytes + 100, 200 }, { bytes + 300, size - 300 } },
     .io = { .operation = operation, .offset = offset, .size = size, .done = on_done },
   };
   if (bytes)
     {
+      tracked->iov[0] = (struct iovec){ bytes, 100 };
+      tracked->iov[1] = (struct iovec){ bytes + 100, 200 };
+      tracked->iov[2] = (struct iovec){ bytes + 300, size - 300 };
       tracked->io.iov = tracked->iov;
       tracked->io.n_iov = 3;
     }
