@@ -139,6 +139,13 @@ uefi_connect (Uefi *uefi, AddressSpace *mmio, MemorySlots slots, GError **error)
   return uefi->flash != NULL;
 }
 
+void
+uefi_rest (Uefi *uefi)
+{
+  if (madvise (uefi->code, uefi->code_size, MADV_DONTNEED) != 0)
+    g_debug ("the firmware's code stays in memory: %s", g_strerror (errno));
+}
+
 /* --- what it asks for --- */
 
 static void

@@ -26,6 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Uefi, uefi_free)
 /* Puts the flash into guest-physical space. Error: the host refuses it. */
 bool uefi_connect (Uefi *uefi, AddressSpace *mmio, MemorySlots slots, GError **error);
 
+/* The firmware has done its work: gives back to the host the memory that its code takes, which is read from the file again when it is asked for. */
+void uefi_rest (Uefi *uefi);
+
 /* What the machine looks like to the firmware. */
 typedef struct UefiPlatform
 {

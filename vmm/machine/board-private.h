@@ -20,6 +20,7 @@
 #include "ports/input-port.h"
 #include "ports/scanout-port.h"
 #include "virtio/virtio-balloon.h"
+#include "virtio/virtio-gpu.h"
 
 /* What device-table.c connects its devices to. */
 typedef struct BoardDevice
@@ -67,6 +68,7 @@ struct Board
   ScanoutPort *scanout;
   InputPort *input;
   CharPort *agent; /* the display's agent in the guest */
+  VirtioGpu *gpu;
   BootFramebuffer *boot_framebuffer;
   Ahci *ahci;      /* or NULL */
   unsigned n_sata; /* drives on it */

@@ -278,7 +278,16 @@ create_vsock (Board *board, GError **error)
 static void
 on_boot_surface (void *opaque, ScanoutSurface *surface)
 {
-  virtio_gpu_set_boot_surface (opaque, surface);
+  virtio_gpu_set_boot_surface (((Board *) opaque)->gpu, surface);
+}
+
+static void
+on_boot_screen_left (void *opaque)
+{
+  Board *board = opaque;
+
+  if (board->uefi)
+    uefi_rest (board->uefi);
 }
 
 /* Freed in the reverse order: the function goes before the memory that its BAR maps. */
@@ -287,9 +296,9 @@ create_screen (Board *board, GError **error)
 {
   board->scanout = scanout_port_new ();
   ATTACH (board, "scanout", board->scanout, NULL, scanout_port_free);
-  VirtioGpu *gpu = virtio_gpu_new (board->memory, board->scanout, FIRST_WIDTH, FIRST_HEIGHT);
-  ATTACH (board, "virtio-gpu", gpu, NULL, virtio_gpu_free);
-  VirtioPci *function = virtio_pci_new (virtio_gpu_get_device (gpu), error);
+  board->gpu = virtio_gpu_new (board->memory, board->scanout, FIRST_WIDTH, FIRST_HEIGHT);
+  ATTACH (board, "virtio-gpu", board->gpu, NULL, virtio_gpu_free);
+  VirtioPci *function = virtio_pci_new (virtio_gpu_get_device (board->gpu), error);
   if (!function)
     return false;
   PciDevice *pci = virtio_pci_get_pci_device (function);
@@ -302,7 +311,8 @@ create_screen (Board *board, GError **error)
           .width = FIRST_WIDTH,
           .height = FIRST_HEIGHT,
           .changed = on_boot_surface,
-          .opaque = gpu,
+          .left = on_boot_screen_left,
+          .opaque = board,
       },
       error);
   if (board->boot_framebuffer)

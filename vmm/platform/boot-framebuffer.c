@@ -12,7 +12,8 @@
  *
  * A driver that knows nothing but memory never says that it drew, so a timer asks which pages became dirty. It runs while the port shows
  * our surface: until the graphics card's own driver puts another one there, and again when that driver leaves (a reset, kexec,
- * a driver that is unbound); it costs nothing in between. While nobody looks, the pages are left to gather: a front that comes is shown the whole surface anyway.
+ * a driver that is unbound). In between it costs nothing, not even the memory: nobody looks for what was once drawn on a screen that is not shown.
+ * While nobody looks, the pages are left to gather: a front that comes is shown the whole surface anyway.
  *
  * The memory is one surface; what is shown is a view of it in the present mode. A mode is set on a vCPU's thread and noted; the view is
  * changed on the main thread.
@@ -106,13 +107,8 @@ boot_framebuffer_poll (BootFramebuffer *framebuffer)
 static gboolean
 on_timer (void *data)
 {
-  BootFramebuffer *framebuffer = data;
-
-  if (boot_framebuffer_poll (framebuffer))
-    return G_SOURCE_CONTINUE;
-  g_debug ("boot framebuffer: the driver has taken over");
-  g_clear_pointer (&framebuffer->timer, g_source_unref);
-  return G_SOURCE_REMOVE;
+  boot_framebuffer_poll (data);
+  return G_SOURCE_CONTINUE;
 }
 
 static void
@@ -123,12 +119,39 @@ stop_timer (BootFramebuffer *framebuffer)
   g_clear_pointer (&framebuffer->timer, g_source_unref);
 }
 
+/* Black, and without the host's memory. */
+static void
+empty (BootFramebuffer *framebuffer)
+{
+  uint8_t *pixels = scanout_surface_get_pixels (framebuffer->memory);
+  size_t size = scanout_surface_get_size (framebuffer->memory);
+
+  if (madvise (pixels, size, MADV_REMOVE) != 0)
+    memset (pixels, 0, size);
+}
+
+static void
+leave (BootFramebuffer *framebuffer)
+{
+  g_debug ("boot framebuffer: the driver has taken over");
+  stop_timer (framebuffer);
+  empty (framebuffer);
+  if (framebuffer->config.left)
+    framebuffer->config.left (framebuffer->config.opaque);
+}
+
 static void
 on_shown (void *opaque, ScanoutSurface *surface)
 {
   BootFramebuffer *framebuffer = opaque;
 
-  if (surface != framebuffer->surface || framebuffer->timer)
+  if (surface != framebuffer->surface)
+    {
+      if (framebuffer->timer)
+        leave (framebuffer);
+      return;
+    }
+  if (framebuffer->timer)
     return;
   framebuffer->timer = g_timeout_source_new (PERIOD_MS);
   g_source_set_callback (framebuffer->timer, on_timer, framebuffer, NULL);
@@ -236,15 +259,10 @@ boot_framebuffer_free (BootFramebuffer *framebuffer)
 void
 boot_framebuffer_reset (BootFramebuffer *framebuffer)
 {
-  uint8_t *pixels = scanout_surface_get_pixels (framebuffer->memory);
-  size_t size = scanout_surface_get_size (framebuffer->memory);
-
   forget_mode (framebuffer);
   vbe_registers_reset (framebuffer->registers);
   set_mode (framebuffer, framebuffer->config.width, framebuffer->config.height);
-  /* Gives the pages back as well: a machine whose driver has taken over does not keep them. */
-  if (madvise (pixels, size, MADV_REMOVE) != 0)
-    memset (pixels, 0, size);
+  empty (framebuffer);
 }
 
 ScanoutSurface *

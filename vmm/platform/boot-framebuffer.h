@@ -11,6 +11,7 @@
  * draws on before its driver for the card takes over (firmware, boot loader, efifb), in the mode that it sets by the registers in another
  * BAR (platform/vbe-registers.h). What it wrote is found by the pages
  * that became dirty and flushed to the scanout port, as long as the port shows this surface and somebody looks.
+ * When the port shows another one the memory is given back to the host, and reads as black.
  *
  * Thread: main.
  */
@@ -21,6 +22,8 @@ typedef struct BootFramebuffer BootFramebuffer;
 
 /* The surface is another one from now on: whoever has shown the old one shows this. */
 typedef void (*BootFramebufferFunc) (void *opaque, ScanoutSurface *surface);
+/* The port shows something else: the guest's own driver has taken over, and what drew here, firmware and boot loader, is done. */
+typedef void (*BootFramebufferLeftFunc) (void *opaque);
 
 typedef struct BootFramebufferConfig
 {
@@ -30,7 +33,8 @@ typedef struct BootFramebufferConfig
   unsigned registers; /* the BAR for the registers */
   uint32_t width;     /* at first and from each reset on */
   uint32_t height;
-  BootFramebufferFunc changed;
+  BootFramebufferFunc changed;  /* may be NULL */
+  BootFramebufferLeftFunc left; /* may be NULL */
   void *opaque;
 } BootFramebufferConfig;
 

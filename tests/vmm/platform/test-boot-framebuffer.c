@@ -1,6 +1,7 @@
 #include "platform/boot-framebuffer.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../pci/fake-host.h"
 
@@ -58,12 +59,19 @@ typedef struct Fixture
   ScanoutPort *port;
   BootFramebuffer *framebuffer;
   Front front;
+  unsigned left;
 } Fixture;
 
 static void
 on_changed (void *opaque, ScanoutSurface *surface)
 {
   scanout_port_set_surface (((Fixture *) opaque)->port, surface);
+}
+
+static void
+on_left (void *opaque)
+{
+  ((Fixture *) opaque)->left++;
 }
 
 static void
@@ -85,6 +93,7 @@ set_up (Fixture *fixture, const void *data)
           .width = WIDTH,
           .height = HEIGHT,
           .changed = on_changed,
+          .left = on_left,
           .opaque = fixture,
       },
       NULL);
@@ -226,6 +235,20 @@ test_one_flush_is_owed_at_a_time (Fixture *fixture, const void *data)
   fixture->front.done (fixture->front.done_opaque);
 }
 
+/* Pages of the surface that the host keeps. */
+static unsigned
+count_resident (ScanoutSurface *surface)
+{
+  static unsigned char pages[WIDTH * HEIGHT * 4 / 4096];
+  unsigned n = 0;
+
+  g_assert_cmpint (mincore (scanout_surface_get_pixels (surface), sizeof pages * 4096, pages), ==,
+                   0);
+  for (unsigned i = 0; i < G_N_ELEMENTS (pages); i++)
+    n += pages[i] & 1;
+  return n;
+}
+
 static void
 test_ends_with_the_takeover_and_begins_black_with_a_reset (Fixture *fixture, const void *data)
 {
@@ -235,13 +258,21 @@ test_ends_with_the_takeover_and_begins_black_with_a_reset (Fixture *fixture, con
 
   scanout_port_attach (fixture->port, &front_ops, &fixture->front);
   memset (pixels, 0xff, 8192);
+  g_assert_cmpuint (count_resident (surface), ==, 2);
+  g_assert_cmpuint (fixture->left, ==, 0);
   scanout_port_set_surface (fixture->port, other);
   g_assert_false (boot_framebuffer_poll (fixture->framebuffer));
   g_assert_cmpuint (fixture->front.flushes, ==, 0);
+  /* Nothing of it is kept. */
+  g_assert_cmpuint (count_resident (surface), ==, 0);
+  g_assert_cmpuint (fixture->left, ==, 1);
+  g_assert_cmphex (pixels[0], ==, 0);
+  memset (pixels, 0xff, 8192);
   boot_framebuffer_reset (fixture->framebuffer);
   scanout_port_set_surface (fixture->port, surface);
   g_assert_cmphex (pixels[0], ==, 0);
   g_assert_cmphex (pixels[8191], ==, 0);
+  g_assert_cmpuint (fixture->left, ==, 1);
   g_assert_true (boot_framebuffer_poll (fixture->framebuffer));
   g_assert_cmpuint (fixture->front.flushes, ==, 1);
 }
