@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "machine/board-sata.h"
 #include "machine/device-table.h"
@@ -17,6 +18,7 @@ struct BoardDisk
   VirtioBlk *blk; /* raw; else NULL, and the next two are there */
   StorageDaemon *daemon;
   VhostUserBlk *served;
+  RoomWatch *room; /* served and written to; else NULL */
 };
 
 static const VmDiskConfig *
@@ -42,6 +44,13 @@ static void
 on_no_room (void *opaque, int code)
 {
   report (opaque, true, code, g_strerror (code));
+}
+
+/* The daemon would answer the guest with an error: it is not to come to that. What it was given already finds room in the reserve. */
+static void
+on_low (void *opaque)
+{
+  report (opaque, true, ENOSPC, "the host's file system is nearly full");
 }
 
 static void
@@ -92,10 +101,15 @@ make_served (BoardDisk *disk, unsigned n_queues, GError **error)
     .failed = on_lost,
     .opaque = disk,
   };
+  const RoomWatchConfig room = { .file = config->file, .low = on_low, .opaque = disk };
 
   disk->daemon = storage_daemon_new (config, STORAGE_DAEMON_VHOST_USER_BLK, served.n_queues);
   disk->served = vhost_user_blk_new (&served, disk->board->memory, NULL, error);
-  return disk->served ? vhost_user_blk_get_device (disk->served) : NULL;
+  if (!disk->served)
+    return NULL;
+  if (!config->readonly)
+    disk->room = room_watch_new (&room);
+  return vhost_user_blk_get_device (disk->served);
 }
 
 static VirtioDevice *
@@ -123,6 +137,7 @@ free_disk (void *opaque)
 
   disk->board->disks[disk->index] = NULL;
   virtio_blk_free (disk->blk);
+  room_watch_free (disk->room);
   vhost_user_blk_free (disk->served);
   storage_daemon_free (disk->daemon);
   g_free (disk);
@@ -164,6 +179,8 @@ board_disk_resume_all (Board *board, GError **error)
         virtio_blk_resume (disk->blk);
       else if (disk && !vhost_user_blk_resume (disk->served, error))
         return false;
+      if (disk && disk->room)
+        room_watch_resume (disk->room);
     }
   return board_sata_resume (board, error);
 }
