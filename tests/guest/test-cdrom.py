@@ -82,50 +82,64 @@ def check_guest_ejects(checks, guest, qmp):
     checks.equal("with the medium still in it", guest.shell("dd if=/dev/sr0 bs=1 skip=32808 count=10 2>/dev/null"), "ALCOVE_TWO")
 
 
+def find_disk(guest, serial):
+    """The guest's name for it: the kernel looks at all ports at once, and who answers first is sda."""
+    return guest.shell(f"for disk in /sys/block/sd*; do if grep -q {serial} $disk/device/vpd_pg80; then basename $disk; fi; done").strip()
+
+
 def check_disk(checks, guest, disk, content):
-    checks.equal("the disk's size in sectors", guest.shell("cat /sys/block/sda/size"), str(DISK_SIZE // 512))
-    checks.equal("commands are queued", guest.shell("cat /sys/block/sda/device/queue_depth"), "32")
-    checks.equal("serial number", guest.shell("tr -cd 'a-z0-9' </sys/block/sda/device/vpd_pg80"), "disk0")
-    checks.equal("the guest reads what the file holds", guest.shell("sha256sum </dev/sda").split()[0], hashlib.sha256(content).hexdigest())
+    name = find_disk(guest, "disk0")
+    checks.equal("the disk's size in sectors", guest.shell(f"cat /sys/block/{name}/size"), str(DISK_SIZE // 512))
+    checks.equal("commands are queued", guest.shell(f"cat /sys/block/{name}/device/queue_depth"), "32")
+    checks.equal("serial number", guest.shell(f"tr -cd 'a-z0-9' </sys/block/{name}/device/vpd_pg80"), "disk0")
+    checks.equal("the guest reads what the file holds", guest.shell(f"sha256sum </dev/{name}").split()[0], hashlib.sha256(content).hexdigest())
     guest.shell("yes written-by-the-guest | head -c 1048576 >/tmp/data; for i in 0 1 2 3; do "
-                "dd if=/tmp/data of=/dev/sda bs=64k seek=$((i * 16)) conv=notrunc,fsync 2>/dev/null & done; wait")
+                f"dd if=/tmp/data of=/dev/{name} bs=64k seek=$((i * 16)) conv=notrunc,fsync 2>/dev/null & done; wait")
     expected = (b"written-by-the-guest\n" * (MIB // 20))[:MIB]
     seen = disk.read_bytes()
     checks.check("the file holds what four writers wrote and flushed", seen[:4 * MIB] == expected * 4)
     checks.check("and nothing else changed", seen[4 * MIB:] == content[4 * MIB:])
-    guest.shell("printf odd | dd of=/dev/sda bs=1 seek=6234567 conv=notrunc,fsync 2>/dev/null")
+    guest.shell(f"printf odd | dd of=/dev/{name} bs=1 seek=6234567 conv=notrunc,fsync 2>/dev/null")
     checks.equal("three bytes at an odd place", disk.read_bytes()[6234567:6234570], b"odd")
     before = disk.stat().st_blocks
-    guest.shell(f"blkdiscard -o {4 * MIB} -l {MIB} /dev/sda")
+    guest.shell(f"blkdiscard -o {4 * MIB} -l {MIB} /dev/{name}")
     checks.check("TRIM gives the host its room back", before - disk.stat().st_blocks >= MIB // 512, f"{before} -> {disk.stat().st_blocks}")
 
 
 def check_served_disk(checks, guest, qmp, image):
     """A disk that is not raw, on a host that is full: the storage daemon serves it, is killed, and nothing is lost."""
-    checks.equal("a qcow2 disk on SATA", guest.shell("cat /sys/block/sdb/size"), str(SERVED_SIZE // 512))
+    name = find_disk(guest, "disk1")
+    checks.equal("a qcow2 disk on SATA", guest.shell(f"cat /sys/block/{name}/size"), str(SERVED_SIZE // 512))
     guest.shell("yes served | head -c 8388608 >/tmp/served")
-    guest.send("(dd if=/tmp/served of=/dev/sdb bs=64k conv=notrunc,fsync 2>/dev/null; echo FILLED-$?) & true\n")
+    guest.send(f"(dd if=/tmp/served of=/dev/{name} bs=64k conv=notrunc,fsync 2>/dev/null; echo FILLED-$?) & true\n")
     guest.expect("@0@\n")
     error = qmp.wait_event("BLOCK_IO_ERROR")["data"]
     checks.check("a full host pauses the machine", error["node-name"] == "disk1" and error["nospace"], error)
     qmp.wait_event("STOP")
+    # Several requests have failed, of which some may be told of only now.
+    qmp.events.clear()
     qmp.run("cont")
     checks.check("cont without more room: the same once more", qmp.wait_event("BLOCK_IO_ERROR")["data"]["nospace"])
+    qmp.wait_event("STOP")
     checks.equal("query-block says why", [entry["io-status"] for entry in qmp.run("query-block")][1], "nospace")
+    qmp.events.clear()
     os.kill(guest.storage_daemon(image), signal.SIGKILL)
+    # Else cont might come before anybody has noticed.
+    qmp.wait_event("BLOCK_IO_ERROR")
     subprocess.run(["mount", "-o", "remount,size=32m", image.parent], check=True)
     qmp.run("cont")
     guest.expect("FILLED-0")
     guest.shell("echo 3 >/proc/sys/vm/drop_caches")
-    checks.equal("with room nothing is lost, although the daemon was killed besides", guest.shell("cmp -n 8388608 /dev/sdb /tmp/served"), "")
+    checks.equal("with room nothing is lost, although the daemon was killed besides", guest.shell(f"cmp -n 8388608 /dev/{name} /tmp/served"), "")
     before = image.stat().st_blocks
-    guest.shell(f"blkdiscard -o {4 * MIB} -l {4 * MIB} /dev/sdb")
+    guest.shell(f"blkdiscard -o {4 * MIB} -l {4 * MIB} /dev/{name}")
     checks.check("TRIM gives the host its room back", before - image.stat().st_blocks >= 3 * MIB // 512, f"{before} -> {image.stat().st_blocks}")
 
 
 def check_served_image(checks, folder, image):
     checked = subprocess.run(["qemu-img", "check", image], capture_output=True, text=True)
-    checks.check("qemu-img check", checked.returncode == 0, checked.stdout + checked.stderr)
+    # 3: a daemon that was killed had taken clusters that it had not used yet; they are lost, nothing else is wrong.
+    checks.check("qemu-img check", checked.returncode in (0, 3), checked.stdout + checked.stderr)
     subprocess.run(["qemu-img", "convert", "-O", "raw", image, folder / "served.raw"], check=True)
     checks.check("the image holds what the guest wrote", (folder / "served.raw").read_bytes()[:4 * MIB] == b"served\n" * (4 * MIB // 7) + b"served\n"[:4 * MIB % 7])
 
@@ -177,7 +191,7 @@ def test_cdrom(checks, options):
         guest.wait_ready()
         print(f"userspace after {guest.seconds():.1f} s", flush=True)
         qmp = guest.connect()
-        guest.shell("i=0; while [ ! -b /dev/sr0 -o ! -b /dev/sda ] && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done")
+        guest.shell("i=0; while [ ! -b /dev/sr0 -o ! -b /dev/sda -o ! -b /dev/sdb ] && [ $i -lt 60 ]; do sleep 0.5; i=$((i + 1)); done")
         check_reading(checks, guest, folder, first)
         check_disk(checks, guest, disk, content)
         check_served_disk(checks, guest, qmp, served)
