@@ -16,6 +16,14 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       g_assert_nonnull (error);
       return 0;
     }
+  for (unsigned i = 0; i < config->n_forwards; i++)
+    {
+      g_autofree char *text = vm_forward_to_string (&config->forwards[i]);
+      VmForward again;
+
+      g_assert_true (vm_forward_parse (&again, text, NULL));
+      g_assert_true (vm_forward_same_host (&again, &config->forwards[i]));
+    }
   g_autoptr (VmConfig) copy = vm_config_copy (config);
   if (vm_config_validate (copy, NULL))
     g_assert_true (copy->cpus <= VM_CPUS_MAX && copy->n_disks <= VM_DISKS_MAX &&

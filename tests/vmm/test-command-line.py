@@ -36,7 +36,8 @@ WRONG = {
     "--disk": ["disk.raw", "file=a", "format=raw", "file=a,format=floppy", "file=a,format=qcow2,backing=b", "file=,format=raw", "file=a,format=raw,readonly=maybe",
                "file=a,format=raw,file=b", "file=a,format=raw,cache=none"],
     "--cdrom": [""],
-    "--net": ["bridge", "", "none,forward=tcp:1:1", "none,restrict=on", "user,restrict=maybe", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1"],
+    "--net": ["bridge", "", "none,forward=tcp:1:1", "none,restrict=on", "user,restrict=maybe", "user,forward=tcp:0:22", "user,forward=tcp:65536:22", "user,forward=sctp:1:1",
+              "user,forward=tcp:::1:1-:1", "user,forward=tcp:[::1]:1:1"],
     "--serial": ["tcp", "file=", "stdio,file=a"],
     "--console": ["tcp", "file=", ""],
     "--port": ["name=a", "socket=unix:/tmp/x", "name=a/b,socket=unix:/tmp/x", "name=a,socket=tcp:1", ""],
@@ -190,6 +191,12 @@ class CommandLineTest(unittest.TestCase):
                               "--kernel", KERNEL, "--disk", f"file={path},format=raw")
         result = self.run_vmm("--accel", "tcg", "--kernel", KERNEL, "--disk", f"file={path},format=raw,readonly=on")
         self.assertIn("install the package qemu-system-x86", result.stderr)
+
+    def test_network_that_is_not_emulated(self):
+        self.file("qemu-system-x86_64").chmod(0o755)
+        self.refused_emulated("--net passt is not for emulated machines: say --net user", "--kernel", KERNEL, "--net", "passt")
+        self.refused_emulated("--net forward= of IPv6 is not for emulated machines: say an IPv4 address",
+                              "--kernel", KERNEL, "--net", "user,forward=tcp:2222:22,forward=tcp:[::1]:2222-:22")
 
     def test_memory(self):
         have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20

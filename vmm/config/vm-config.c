@@ -36,12 +36,6 @@ static const char *const disk_bus_words[] = {
 };
 static_assert (G_N_ELEMENTS (disk_bus_words) == VM_N_DISK_BUSES, "a word for each bus");
 
-static const char *const forward_words[] = {
-  [VM_FORWARD_TCP] = "tcp",
-  [VM_FORWARD_UDP] = "udp",
-};
-static_assert (G_N_ELEMENTS (forward_words) == VM_N_FORWARDS, "a word for each protocol");
-
 static const char *const accel_words[] = {
   [VM_ACCEL_AUTO] = "auto",
   [VM_ACCEL_KVM] = "kvm",
@@ -84,13 +78,6 @@ vm_disk_bus_to_string (VmDiskBus bus)
 {
   g_return_val_if_fail ((unsigned) bus < VM_N_DISK_BUSES, NULL);
   return disk_bus_words[bus];
-}
-
-const char *
-vm_forward_protocol_to_string (VmForwardProtocol protocol)
-{
-  g_return_val_if_fail ((unsigned) protocol < VM_N_FORWARDS, NULL);
-  return forward_words[protocol];
 }
 
 const char *
@@ -197,12 +184,10 @@ vm_config_add_port (VmConfig *config, const char *name, const char *path)
 }
 
 void
-vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
-                       uint16_t guest_port)
+vm_config_add_forward (VmConfig *config, const VmForward *forward)
 {
-  config->forwards = g_renew (VmForwardConfig, config->forwards, config->n_forwards + 1);
-  config->forwards[config->n_forwards++] =
-      (VmForwardConfig){ .protocol = protocol, .host_port = host_port, .guest_port = guest_port };
+  config->forwards = g_renew (VmForward, config->forwards, config->n_forwards + 1);
+  config->forwards[config->n_forwards++] = *forward;
 }
 
 G_GNUC_PRINTF (2, 3)
@@ -348,6 +333,18 @@ validate_disks (const VmConfig *config, GError **error)
 }
 
 static bool
+validate_passt_forward (const VmForward *forward, GError **error)
+{
+  if (forward->protocol == VM_FORWARD_UDP)
+    return refuse (error, "--net: forward=udp is allowed only with user: with passt no answer "
+                          "would come back");
+  if (!IN6_IS_ADDR_UNSPECIFIED (&forward->guest_address))
+    return refuse (error, "--net: an address of the guest in forward= is allowed only with user: "
+                          "with passt it has this computer's");
+  return true;
+}
+
+static bool
 validate_forwards (const VmConfig *config, GError **error)
 {
   if (config->n_forwards > VM_FORWARDS_MAX)
@@ -356,16 +353,20 @@ validate_forwards (const VmConfig *config, GError **error)
   if (config->n_forwards > 0 && config->net == VM_NET_NONE)
     return refuse (error, "--net: forward= is allowed only with user and passt");
   for (unsigned i = 0; i < config->n_forwards; i++)
-    if (config->net == VM_NET_PASST && config->forwards[i].protocol == VM_FORWARD_UDP)
-      return refuse (error, "--net: forward=udp is allowed only with user: with passt no answer "
-                            "would come back");
-  for (unsigned i = 0; i < config->n_forwards; i++)
-    for (unsigned j = 0; j < i; j++)
-      if (config->forwards[i].protocol == config->forwards[j].protocol &&
-          config->forwards[i].host_port == config->forwards[j].host_port)
-        return refuse (error, "--net: the host's %s port %u is forwarded twice",
-                       vm_forward_protocol_to_string (config->forwards[i].protocol),
-                       config->forwards[i].host_port);
+    {
+      if (!vm_forward_validate (&config->forwards[i], error))
+        {
+          g_prefix_error (error, "--net: ");
+          return false;
+        }
+      if (config->net == VM_NET_PASST && !validate_passt_forward (&config->forwards[i], error))
+        return false;
+      for (unsigned j = 0; j < i; j++)
+        if (vm_forward_same_host (&config->forwards[i], &config->forwards[j]))
+          return refuse (error, "--net: the host's %s port %u is forwarded twice",
+                         vm_forward_protocol_to_string (config->forwards[i].protocol),
+                         config->forwards[i].host_port);
+    }
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <glib.h>
 
 #include "base/cpu-topology.h"
+#include "config/vm-forward.h"
 
 /* One machine as the user asked for it: plain data, no host resource is held. The command line and the JSON file are
  * two spellings of it (config/vm-options.h); machine/ builds it on KVM, emulation/ says it in QEMU's words.
@@ -60,13 +61,6 @@ typedef enum
   VM_NET_PASST, /* the same by the program passt; on KVM */
   VM_N_NETS
 } VmNet;
-
-typedef enum
-{
-  VM_FORWARD_TCP,
-  VM_FORWARD_UDP,
-  VM_N_FORWARDS
-} VmForwardProtocol;
 
 /* What the firmware tries first. */
 typedef enum
@@ -127,13 +121,6 @@ typedef struct VmPortConfig
 #define VM_PORT_AGENT                                                                              \
   "com.redhat.spice.0" /* each machine has it, for the guest's agent of the display */
 
-typedef struct VmForwardConfig
-{
-  VmForwardProtocol protocol;
-  uint16_t host_port; /* on 127.0.0.1 */
-  uint16_t guest_port;
-} VmForwardConfig;
-
 typedef struct VmConfig
 {
   char *name; /* never NULL: "alcove" when not said */
@@ -161,7 +148,7 @@ typedef struct VmConfig
   char *cdrom; /* a raw image; "": a drive with nothing in it; NULL: no drive */
 
   VmNet net;
-  VmForwardConfig *forwards; /* not of VM_NET_NONE */
+  VmForward *forwards; /* not of VM_NET_NONE */
   unsigned n_forwards;
   bool net_restricted; /* VM_NET_USER: the guest reaches nothing but those who come by a forward */
 
@@ -194,8 +181,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (VmConfig, vm_config_free)
 /* On virtio, without a backing file; the caller may change that in the entry, which owns the name. */
 void vm_config_add_disk (VmConfig *config, const char *file, VmDiskFormat format, bool readonly);
 void vm_config_add_port (VmConfig *config, const char *name, const char *path);
-void vm_config_add_forward (VmConfig *config, VmForwardProtocol protocol, uint16_t host_port,
-                            uint16_t guest_port);
+void vm_config_add_forward (VmConfig *config, const VmForward *forward);
 
 /* 1 to VM_PORT_NAME_MAX letters, digits and . _ -: the guest makes a file of that name. */
 bool vm_port_name_is_good (const char *name);
@@ -216,5 +202,4 @@ const char *vm_boot_to_string (VmBoot boot); /* not of VM_BOOT_UNSAID */
 bool vm_boot_parse (const char *text, VmBoot *boot);
 const char *vm_disk_format_to_string (VmDiskFormat format);
 const char *vm_disk_bus_to_string (VmDiskBus bus);
-const char *vm_forward_protocol_to_string (VmForwardProtocol protocol);
 const char *vm_accel_to_string (VmAccel accel);

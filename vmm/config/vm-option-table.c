@@ -305,24 +305,15 @@ set_cdrom (VmConfig *config, const VmOption *option, const OptionWords *words)
   return true;
 }
 
-/* "tcp:2222:22" */
 static bool
 add_forward (VmConfig *config, const char *text)
 {
-  g_auto (GStrv) parts = g_strsplit (text, ":", 4);
-  uint64_t host = 0, guest = 0;
+  VmForward forward;
 
-  if (g_strv_length (parts) != 3 || config->n_forwards == VM_FORWARDS_MAX ||
-      !g_ascii_string_to_unsigned (parts[1], 10, 1, UINT16_MAX, &host, NULL) ||
-      !g_ascii_string_to_unsigned (parts[2], 10, 1, UINT16_MAX, &guest, NULL))
+  if (config->n_forwards == VM_FORWARDS_MAX || !vm_forward_parse (&forward, text, NULL))
     return false;
-  for (unsigned i = 0; i < VM_N_FORWARDS; i++)
-    if (strcmp (parts[0], vm_forward_protocol_to_string (i)) == 0)
-      {
-        vm_config_add_forward (config, i, host, guest);
-        return true;
-      }
-  return false;
+  vm_config_add_forward (config, &forward);
+  return true;
 }
 
 static bool
@@ -541,8 +532,9 @@ const VmOption vm_option_table[] = {
   [VM_OPTION_NET] = {
     .name = "net", .argument = "none|user|passt[,restrict=on|off][,forward=tcp|udp:HOSTPORT:GUESTPORT]...", .set = set_net,
     .allowed = "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, "
+               "or with addresses of IPv4 or [IPv6] forward=tcp|udp:HOSTADDRESS:HOSTPORT-GUESTADDRESS:GUESTPORT, "
                "at most " G_STRINGIFY (VM_FORWARDS_MAX) " forwards; user also with restrict=on or off",
-    .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 (none)",
+    .help = "a network card behind this user's own network; forwards listen on 127.0.0.1 unless they say an address (none)",
   },
   [VM_OPTION_VSOCK] = {
     .name = "vsock", .argument = "CID", .set = set_vsock,

@@ -95,13 +95,13 @@ set_balloon_interval (void *opaque, unsigned seconds)
 }
 
 static bool
-add_forward (void *opaque, const NetForward *forward, GError **error)
+add_forward (void *opaque, const VmForward *forward, GError **error)
 {
   return machine_add_forward (opaque, forward, error);
 }
 
 static bool
-remove_forward (void *opaque, const NetForward *forward, GError **error)
+remove_forward (void *opaque, const VmForward *forward, GError **error)
 {
   return machine_remove_forward (opaque, forward, error);
 }

@@ -4,7 +4,7 @@
 #include <glib.h>
 
 #include "machine/machine.h"
-#include "net/net-forward.h"
+#include "config/vm-forward.h"
 
 /* The memory balloon as it is now; see virtio-balloon.h. */
 typedef struct ControlBalloon
@@ -39,8 +39,8 @@ typedef struct ControlTargetOps
   void (*get_balloon) (void *opaque, ControlBalloon *balloon);
   void (*set_balloon) (void *opaque, uint64_t bytes); /* how much the guest is to keep */
   void (*set_balloon_interval) (void *opaque, unsigned seconds);
-  bool (*add_forward) (void *opaque, const NetForward *forward, GError **error);
-  bool (*remove_forward) (void *opaque, const NetForward *forward, GError **error);
+  bool (*add_forward) (void *opaque, const VmForward *forward, GError **error);
+  bool (*remove_forward) (void *opaque, const VmForward *forward, GError **error);
   bool (*screendump) (void *opaque, const char *path, GError **error);
 } ControlTargetOps;
 

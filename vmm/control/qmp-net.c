@@ -17,9 +17,10 @@ qmp_net_add_forward (QmpContext *context, JsonObject *arguments, JsonNode **resu
 {
   const ControlTarget *target = context->target;
   GError *cause = NULL;
-  NetForward forward;
+  VmForward forward;
 
-  if (!net_forward_parse (&forward, json_object_get_string_member (arguments, "forward"), &cause) ||
+  if (!vm_forward_parse (&forward, json_object_get_string_member (arguments, "forward"), &cause) ||
+      !vm_forward_validate (&forward, &cause) ||
       !target->ops->add_forward (target->opaque, &forward, &cause))
     return give_up (cause, error);
   return true;
@@ -31,10 +32,10 @@ qmp_net_remove_forward (QmpContext *context, JsonObject *arguments, JsonNode **r
 {
   const ControlTarget *target = context->target;
   GError *cause = NULL;
-  NetForward forward;
+  VmForward forward;
 
-  if (!net_forward_parse_host (&forward, json_object_get_string_member (arguments, "forward"),
-                               &cause) ||
+  if (!vm_forward_parse_host (&forward, json_object_get_string_member (arguments, "forward"),
+                              &cause) ||
       !target->ops->remove_forward (target->opaque, &forward, &cause))
     return give_up (cause, error);
   return true;

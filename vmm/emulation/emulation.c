@@ -31,6 +31,18 @@ find_firmware (const VmConfig *config, OvmfFiles *ovmf, GError **error)
          (config->nvram != NULL || ovmf_files_keep_in_memory (ovmf, error));
 }
 
+/* What QEMU's network has not, and what to say instead; or NULL. */
+static const char *
+find_lacking (const VmConfig *config)
+{
+  if (config->net == VM_NET_PASST)
+    return "passt is not for emulated machines: say --net user";
+  for (unsigned i = 0; i < config->n_forwards; i++)
+    if (vm_forward_is_ipv6 (&config->forwards[i]))
+      return "forward= of IPv6 is not for emulated machines: say an IPv4 address";
+  return NULL;
+}
+
 void
 emulation_become (const VmConfig *config, const char *reason, GError **error)
 {
@@ -45,11 +57,11 @@ emulation_become (const VmConfig *config, const char *reason, GError **error)
                    reason ? reason : "", reason ? "; and " : "");
       return;
     }
-  if (config->net == VM_NET_PASST)
+  const char *lacking = find_lacking (config);
+  if (lacking != NULL)
     {
-      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST,
-                   "%s%s--net passt is not for emulated machines: say --net user",
-                   reason ? reason : "", reason ? "; and " : "");
+      g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_HOST, "%s%s--net %s",
+                   reason ? reason : "", reason ? "; and " : "", lacking);
       return;
     }
   if (!clear_sockets (config, error) ||

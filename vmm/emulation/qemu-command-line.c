@@ -187,9 +187,10 @@ add_net (GPtrArray *argv, const VmConfig *config)
   if (config->net_restricted)
     g_string_append (netdev, ",restrict=on");
   for (unsigned i = 0; i < config->n_forwards; i++)
-    g_string_append_printf (netdev, ",hostfwd=%s:127.0.0.1:%u-:%u",
-                            vm_forward_protocol_to_string (config->forwards[i].protocol),
-                            config->forwards[i].host_port, config->forwards[i].guest_port);
+    {
+      g_autofree char *forward = vm_forward_to_string (&config->forwards[i]);
+      g_string_append_printf (netdev, ",hostfwd=%s", forward);
+    }
   add (argv, "-netdev", netdev->str);
   if (config->boot == VM_BOOT_NETWORK)
     add (argv, "-device", "virtio-net-pci,netdev=net0,romfile=,bootindex=1");

@@ -9,9 +9,10 @@
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
 #include <glib-unix.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+
+#include "net/net-forward.h"
 
 /* Theory of operation
  *
@@ -75,30 +76,6 @@ passt_get_complaint (Passt *self)
   return NULL;
 }
 
-/* It would end with such an error only after a while, and in words of its own. */
-static bool
-try_port (uint16_t port, GError **error)
-{
-  const struct sockaddr_in address = {
-    .sin_family = AF_INET,
-    .sin_port = GUINT16_TO_BE (port),
-    .sin_addr.s_addr = GUINT32_TO_BE (INADDR_LOOPBACK),
-  };
-  static const int one = 1;
-  const int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  bool good = fd >= 0;
-
-  if (good)
-    setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  good = good && bind (fd, &address, sizeof address) == 0 && listen (fd, 1) == 0;
-  if (!good)
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "forward tcp:127.0.0.1:%u: %s",
-                 port, g_strerror (errno));
-  if (fd >= 0)
-    close (fd);
-  return good;
-}
-
 static GPtrArray *
 new_command (const char *program, const VmConfig *config)
 {
@@ -112,11 +89,13 @@ new_command (const char *program, const VmConfig *config)
     g_ptr_array_add (argv, g_strdup (words[i]));
   for (unsigned i = 0; i < config->n_forwards; i++)
     {
-      const VmForwardConfig *forward = &config->forwards[i];
+      const VmForward *forward = &config->forwards[i];
+      char host[INET6_ADDRSTRLEN];
 
+      vm_forward_get_host (forward, host);
       g_ptr_array_add (argv, g_strdup ("--tcp-ports"));
-      g_ptr_array_add (
-          argv, g_strdup_printf ("127.0.0.1/%u:%u", forward->host_port, forward->guest_port));
+      g_ptr_array_add (argv,
+                       g_strdup_printf ("%s/%u:%u", host, forward->host_port, forward->guest_port));
     }
   g_ptr_array_add (argv, NULL);
   return argv;
@@ -170,8 +149,16 @@ passt_new (const VmConfig *config, int *fd, GError **error)
       return NULL;
     }
   for (unsigned i = 0; i < config->n_forwards; i++)
-    if (!try_port (config->forwards[i].host_port, error))
-      return NULL;
+    {
+      /* It would end with such an error only after a while, and in words of its own. */
+      const int failure = net_forward_try (&config->forwards[i]);
+
+      if (failure != 0)
+        {
+          net_forward_refuse (&config->forwards[i], failure, error);
+          return NULL;
+        }
+    }
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
     {
       g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "a socket for " PROGRAM ": %s",

@@ -14,17 +14,8 @@ static bool
 add_forwards (NetUser *user, const VmConfig *vm, GError **error)
 {
   for (unsigned i = 0; i < vm->n_forwards; i++)
-    {
-      const NetForward forward = {
-        .protocol = vm->forwards[i].protocol,
-        .host_address = NET_FORWARD_LOOPBACK,
-        .host_port = vm->forwards[i].host_port,
-        .guest_port = vm->forwards[i].guest_port,
-      };
-
-      if (!net_user_add_forward (user, &forward, error))
-        return false;
-    }
+    if (!net_user_add_forward (user, &vm->forwards[i], error))
+      return false;
   return true;
 }
 

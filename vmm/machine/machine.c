@@ -558,7 +558,7 @@ get_user_network (Machine *machine, GError **error)
 }
 
 bool
-machine_add_forward (Machine *machine, const NetForward *forward, GError **error)
+machine_add_forward (Machine *machine, const VmForward *forward, GError **error)
 {
   NetUser *user = get_user_network (machine, error);
 
@@ -566,7 +566,7 @@ machine_add_forward (Machine *machine, const NetForward *forward, GError **error
 }
 
 bool
-machine_remove_forward (Machine *machine, const NetForward *forward, GError **error)
+machine_remove_forward (Machine *machine, const VmForward *forward, GError **error)
 {
   NetUser *user = get_user_network (machine, error);
 

@@ -4,7 +4,7 @@
 #include <glib.h>
 
 #include "config/vm-config.h"
-#include "net/net-forward.h"
+#include "config/vm-forward.h"
 #include "virtio/virtio-balloon.h"
 
 /* A whole machine on KVM: assembly from a VmConfig and its life cycle.
@@ -143,8 +143,8 @@ bool machine_operate_cdrom (Machine *machine, MachineCdrom operation, const char
                             GError **error);
 
 /* While it runs; see net-user.h. Error also: the machine has no user network. */
-bool machine_add_forward (Machine *machine, const NetForward *forward, GError **error);
-bool machine_remove_forward (Machine *machine, const NetForward *forward, GError **error);
+bool machine_add_forward (Machine *machine, const VmForward *forward, GError **error);
+bool machine_remove_forward (Machine *machine, const VmForward *forward, GError **error);
 
 /* The memory balloon, for as long as the machine; see there for what can be asked and set. Borrowed. */
 VirtioBalloon *machine_get_balloon (Machine *machine);

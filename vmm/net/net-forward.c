@@ -1,111 +1,77 @@
 #include "net/net-forward.h"
 
+#include <errno.h>
 #include <string.h>
-#include <arpa/inet.h>
+#include <unistd.h>
+#include <gio/gio.h>
 
-static bool
-parse_protocol (NetForward *forward, const char *word)
+socklen_t
+net_forward_to_sockaddr (const struct in6_addr *address, uint16_t port,
+                         struct sockaddr_storage *socket_address)
 {
-  if (*word == '\0')
-    return true;
-  for (forward->protocol = 0; forward->protocol < VM_N_FORWARDS; forward->protocol++)
-    if (strcmp (word, vm_forward_protocol_to_string (forward->protocol)) == 0)
-      return true;
-  return false;
-}
+  struct sockaddr_in *ipv4 = (struct sockaddr_in *) socket_address;
+  struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *) socket_address;
 
-/* An empty word leaves *address as it is. */
-static bool
-parse_address (uint32_t *address, const char *word)
-{
-  struct in_addr parsed;
-
-  if (*word == '\0')
-    return true;
-  if (inet_pton (AF_INET, word, &parsed) != 1)
-    return false;
-  *address = ntohl (parsed.s_addr);
-  return true;
-}
-
-static bool
-parse_port (uint16_t *port, const char *word)
-{
-  uint64_t number;
-
-  if (!g_ascii_string_to_unsigned (word, 10, 1, UINT16_MAX, &number, NULL))
-    return false;
-  *port = number;
-  return true;
-}
-
-static bool
-refuse (const char *text, const char *wanted, GError **error)
-{
-  g_autofree char *shown = g_utf8_make_valid (text, -1);
-
-  g_set_error (error, VM_CONFIG_ERROR, VM_CONFIG_ERROR_USAGE, "forward '%s': not %s", shown,
-               wanted);
-  return false;
-}
-
-bool
-net_forward_parse_host (NetForward *forward, const char *text, GError **error)
-{
-  g_auto (GStrv) words = g_strsplit (text, ":", 4);
-  NetForward parsed = { .protocol = VM_FORWARD_TCP, .host_address = NET_FORWARD_LOOPBACK };
-
-  if (g_strv_length (words) != 3 || !parse_protocol (&parsed, words[0]) ||
-      !parse_address (&parsed.host_address, words[1]) || !parse_port (&parsed.host_port, words[2]))
-    return refuse (text, "[tcp|udp]:[HOSTADDRESS]:HOSTPORT with a port from 1 to 65535", error);
-  *forward = parsed;
-  return true;
-}
-
-bool
-net_forward_parse (NetForward *forward, const char *text, GError **error)
-{
-  g_auto (GStrv) halves = g_strsplit (text, "-", 3);
-  NetForward parsed;
-
-  if (g_strv_length (halves) == 2 && net_forward_parse_host (&parsed, halves[0], NULL))
+  if (IN6_IS_ADDR_V4MAPPED (address))
     {
-      g_auto (GStrv) words = g_strsplit (halves[1], ":", 3);
-
-      if (g_strv_length (words) == 2 && parse_address (&parsed.guest_address, words[0]) &&
-          parse_port (&parsed.guest_port, words[1]))
-        {
-          *forward = parsed;
-          return true;
-        }
+      *ipv4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = GUINT16_TO_BE (port) };
+      memcpy (&ipv4->sin_addr, address->s6_addr + 12, sizeof ipv4->sin_addr);
+      return sizeof *ipv4;
     }
-  return refuse (text,
-                 "[tcp|udp]:[HOSTADDRESS]:HOSTPORT-[GUESTADDRESS]:GUESTPORT with ports from 1 to "
-                 "65535",
-                 error);
+  *ipv6 = (struct sockaddr_in6){
+    .sin6_family = AF_INET6,
+    .sin6_port = GUINT16_TO_BE (port),
+    .sin6_addr = *address,
+  };
+  return sizeof *ipv6;
 }
 
-static char *
-address_to_string (uint32_t address)
+int
+net_forward_open (const VmForward *forward)
 {
-  return g_strdup_printf ("%u.%u.%u.%u", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
-                          address & 0xff);
+  const bool tcp = forward->protocol == VM_FORWARD_TCP;
+  static const int one = 1;
+  struct sockaddr_storage address;
+  const socklen_t size =
+      net_forward_to_sockaddr (&forward->host_address, forward->host_port, &address);
+  const int fd = socket (address.ss_family,
+                         (tcp ? SOCK_STREAM : SOCK_DGRAM | SOCK_NONBLOCK) | SOCK_CLOEXEC, 0);
+
+  if (fd < 0)
+    return -errno;
+  if (address.ss_family == AF_INET6)
+    setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+  if (tcp)
+    setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind (fd, (struct sockaddr *) &address, size) == 0 && (!tcp || listen (fd, 1) == 0))
+    return fd;
+  const int failure = -errno;
+  close (fd);
+  return failure;
 }
 
-char *
-net_forward_to_string (const NetForward *forward)
+int
+net_forward_try (const VmForward *forward)
 {
-  g_autofree char *host = address_to_string (forward->host_address);
-  g_autofree char *guest =
-      forward->guest_address ? address_to_string (forward->guest_address) : g_strdup ("");
+  const int fd = net_forward_open (forward);
 
-  return g_strdup_printf ("%s:%s:%u-%s:%u", vm_forward_protocol_to_string (forward->protocol), host,
-                          forward->host_port, guest, forward->guest_port);
+  if (fd < 0)
+    return -fd;
+  close (fd);
+  return 0;
 }
 
 bool
-net_forward_same_host (const NetForward *a, const NetForward *b)
+net_forward_refuse (const VmForward *forward, int failure, GError **error)
 {
-  return a->protocol == b->protocol && a->host_address == b->host_address &&
-         a->host_port == b->host_port;
+  g_autofree char *text = vm_forward_to_string (forward);
+  const char *advice = failure == EADDRINUSE ? "; another program has the port: choose another one"
+                       : failure == EACCES   ? "; ports below 1024 are the superuser's"
+                       : failure == EADDRNOTAVAIL
+                           ? "; it has to be one of this computer's addresses"
+                           : "";
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (failure), "forward %s: %s%s", text,
+               g_strerror (failure), advice);
+  return false;
 }

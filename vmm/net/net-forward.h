@@ -1,28 +1,23 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <glib.h>
+#include <sys/socket.h>
 
-#include "config/vm-config.h"
+#include "config/vm-forward.h"
 
-/* A port of this computer whose connections go to the guest. Addresses are IPv4, in the host's byte order. */
-typedef struct NetForward
-{
-  VmForwardProtocol protocol;
-  uint32_t host_address;
-  uint16_t host_port;
-  uint32_t guest_address; /* 0: the one that the guest gets by DHCP */
-  uint16_t guest_port;
-} NetForward;
+/* The end of a forward that is on this computer. */
 
-#define NET_FORWARD_LOOPBACK 0x7f000001u
+/* The address as the socket calls want it; returns its size. */
+socklen_t net_forward_to_sockaddr (const struct in6_addr *address, uint16_t port,
+                                   struct sockaddr_storage *socket_address);
 
-/* QEMU's words, "tcp:127.0.0.1:2222-:22" or "udp::53-10.0.2.15:53". Without a protocol it is TCP. Unlike there, a host address that is
- * left out is 127.0.0.1: who wants 0.0.0.0 says so. Error: what is wrong with text. */
-bool net_forward_parse (NetForward *forward, const char *text, GError **error);
-/* What names a forward that is there: the same words up to the '-'. The guest's part is left zero. */
-bool net_forward_parse_host (NetForward *forward, const char *text, GError **error);
-char *net_forward_to_string (const NetForward *forward);
-/* Do they take the same port? */
-bool net_forward_same_host (const NetForward *a, const NetForward *b);
+/* A socket of the host's address, which listens where it is TCP, does not block where it is UDP; [::] is of IPv6 alone. Returns
+ * its number, or the negative errno. */
+int net_forward_open (const VmForward *forward);
+
+/* For a TCP forward that somebody else opens, whose words on a failure would be none or others. The errno, or 0. */
+int net_forward_try (const VmForward *forward);
+
+/* Says that this forward failed, why, and what to do. Returns false. */
+bool net_forward_refuse (const VmForward *forward, int failure, GError **error);

@@ -3,18 +3,20 @@
 #include <string.h>
 #include <glib.h>
 
-#define ETH_HEADER     14
-#define ETH_TYPE       12
-#define TYPE_IPV4      0x0800
-#define TYPE_IPV6      0x86dd
-#define IPV4_HEADER    20
-#define IPV4_FRAGMENT  0x3fff /* more fragments, and the offset */
-#define IPV6_HEADER    40
-#define NEXT_FRAGMENT  44
-#define TCP_HEADER     20
-#define TCP_OFFSET     12
-#define IPV4_LOOPBACK  127
-#define IPV4_THIS_HOST 0
+#define ETH_HEADER        14
+#define ETH_TYPE          12
+#define TYPE_IPV4         0x0800
+#define TYPE_IPV6         0x86dd
+#define IPV4_HEADER       20
+#define IPV4_FRAGMENT     0x3fff /* more fragments, and the offset */
+#define IPV6_HEADER       40
+#define NEXT_FRAGMENT     44
+#define TCP_HEADER        20
+#define TCP_OFFSET        12
+#define SOLICITATION      24 /* of a neighbour: RFC 4861, 4.3 */
+#define TYPE_SOLICITATION 135
+#define IPV4_LOOPBACK     127
+#define IPV4_THIS_HOST    0
 
 uint16_t
 net_get_u16 (const uint8_t *bytes)
@@ -106,6 +108,20 @@ net_frame_get_tcp (const NetFrame *frame, const uint8_t *bytes, size_t *payload)
   if (header < TCP_HEADER || header > frame->end - frame->transport)
     return false;
   *payload = frame->transport + header;
+  return true;
+}
+
+bool
+net_frame_get_tentative (const NetFrame *frame, const uint8_t *bytes, uint8_t address[16])
+{
+  static const uint8_t unspecified[16];
+  const uint8_t *message = bytes + frame->transport;
+
+  if (!frame->ipv6 || frame->protocol != NET_PROTOCOL_ICMPV6 ||
+      frame->end - frame->transport < SOLICITATION || message[0] != TYPE_SOLICITATION ||
+      memcmp (bytes + frame->network + 8, unspecified, sizeof unspecified) != 0)
+    return false;
+  memcpy (address, message + 8, 16);
   return true;
 }
 

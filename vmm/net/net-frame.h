@@ -6,8 +6,9 @@
 
 /* Where things are in an Ethernet frame of IPv4 or IPv6 (RFC 791, RFC 8200), as far as its bytes reach. The frame is anybody's
  * word: what is said here was checked against its size. */
-#define NET_PROTOCOL_TCP 6
-#define NET_PROTOCOL_UDP 17
+#define NET_PROTOCOL_TCP    6
+#define NET_PROTOCOL_UDP    17
+#define NET_PROTOCOL_ICMPV6 58
 
 typedef struct NetFrame
 {
@@ -24,6 +25,9 @@ bool net_frame_parse (NetFrame *frame, const uint8_t *bytes, size_t size);
 
 /* The TCP header with its options is there whole; *payload is the offset of what follows it. */
 bool net_frame_get_tcp (const NetFrame *frame, const uint8_t *bytes, size_t *payload);
+
+/* What a guest asks the others for before it takes an IPv6 address: a neighbour solicitation from :: (RFC 4862, 5.4). */
+bool net_frame_get_tentative (const NetFrame *frame, const uint8_t *bytes, uint8_t address[16]);
 
 /* True where the frame would reach services of this computer that are not open to a network: to an address of the loopback or the
  * unspecified one, in any notation. */

@@ -9,14 +9,14 @@
 #include "net/net-backend.h"
 #include "net/net-reassembly.h"
 
-#define PORT_DNS        53
-#define TYPE_ARP        0x0806
-#define PROTOCOL_ICMPV6 58
-#define TCP_FLAGS       13
-#define TCP_SYN         0x02
-#define TCP_ACK         0x10
-#define PORTS           65536
-#define PORTS_KNOWN_US  (240 * G_TIME_SPAN_SECOND) /* for so long libslirp keeps a UDP socket */
+#define PORT_DNS 53
+#define TYPE_ARP 0x0806
+
+#define TCP_FLAGS      13
+#define TCP_SYN        0x02
+#define TCP_ACK        0x10
+#define PORTS          65536
+#define PORTS_KNOWN_US (240 * G_TIME_SPAN_SECOND) /* for so long libslirp keeps a UDP socket */
 
 struct NetGuard
 {
@@ -81,7 +81,8 @@ has_socket (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsign
     return !is_full ||
            (size > TCP_FLAGS && (transport[TCP_FLAGS] & (TCP_SYN | TCP_ACK)) != TCP_SYN);
   if (frame->protocol != NET_PROTOCOL_UDP)
-    return !is_full || frame->protocol == PROTOCOL_ICMPV6; /* neighbour discovery has to go on */
+    return !is_full ||
+           frame->protocol == NET_PROTOCOL_ICMPV6; /* neighbour discovery has to go on */
   if (size < 2)
     return false;
   const uint16_t port = net_get_u16 (transport);

@@ -11,6 +11,8 @@
 
 #include "base/guest-log.h"
 #include "base/loop-thread.h"
+#include "config/vm-config.h"
+#include "net/net-forward.h"
 #include "net/net-guard.h"
 #include "net/net-udp.h"
 
@@ -27,12 +29,14 @@
  *
  * What it would let through and must not, net-guard.c stops before it.
  */
-#define SLIRP_MTU    65520
-#define NETWORK      0x0a000200u
-#define ADDRESS(x)   ((struct in_addr){ .s_addr = GUINT32_TO_BE (NETWORK + (x)) })
-#define HOST_GATEWAY 2
-#define HOST_DNS     3
-#define HOST_FIRST   15
+#define SLIRP_MTU     65520
+#define NETWORK       0x0a000200u
+#define ADDRESS(x)    ((struct in_addr){ .s_addr = GUINT32_TO_BE (NETWORK + (x)) })
+#define HOST_GATEWAY  2
+#define HOST_DNS      3
+#define HOST_FIRST    15
+#define ADDRESS6(x)   ((struct in6_addr){ .s6_addr = { 0xfe, 0xc0, [15] = (x) } })
+#define PREFIX6_BYTES 8
 
 typedef struct SlirpSource
 {
@@ -54,15 +58,16 @@ struct NetUser
   GPtrArray *polls; /* GPollFD, as libslirp named them before the last poll */
   unsigned n_polls;
   bool sending;
-  bool received;        /* frames that were not flushed yet */
-  GArray *forwards;     /* UserForward */
-  bool has_guest;       /* it has sent a frame */
-  uint8_t guest_mac[6]; /* of the last one */
+  bool received;          /* frames that were not flushed yet */
+  GArray *forwards;       /* UserForward */
+  bool has_guest;         /* it has sent a frame */
+  uint8_t guest_mac[6];   /* of the last one */
+  struct in6_addr guest6; /* the last address that it gave itself, or :: */
 };
 
 typedef struct UserForward
 {
-  NetForward forward;
+  VmForward forward;
   NetUdp *udp; /* NULL: TCP, which libslirp does */
 } UserForward;
 
@@ -269,10 +274,83 @@ dispatch (GSource *source, GSourceFunc func, gpointer data)
 
 static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispatch = dispatch };
 
-/* --- the back end --- */
+/* --- TCP forwards, which are libslirp's --- */
+
+static struct in6_addr
+map_ipv4 (uint32_t address)
+{
+  struct in6_addr mapped = { .s6_addr = { [10] = 0xff, 0xff } };
+
+  net_put_u32 (mapped.s6_addr + 12, address);
+  return mapped;
+}
+
+static NetUdpGuest
+get_guest (const NetUser *user, bool ipv6)
+{
+  NetUdpGuest guest = { .address = ipv6 ? user->guest6 : map_ipv4 (NETWORK + HOST_FIRST) };
+
+  memcpy (guest.mac, user->guest_mac, sizeof guest.mac);
+  return guest;
+}
+
+/* Returns an errno or 0. Before the guest's IPv6 address is known it is the one that libslirp saw first. */
+static int
+start_tcp_forward (NetUser *user, const VmForward *forward)
+{
+  const NetUdpGuest guest = get_guest (user, vm_forward_is_ipv6 (forward));
+  const bool unsaid = IN6_IS_ADDR_UNSPECIFIED (&forward->guest_address);
+  struct sockaddr_storage from, to;
+  const socklen_t from_size =
+      net_forward_to_sockaddr (&forward->host_address, forward->host_port, &from);
+  const socklen_t to_size = net_forward_to_sockaddr (
+      unsaid ? &guest.address : &forward->guest_address, forward->guest_port, &to);
+
+  errno = 0;
+  if (slirp_add_hostxfwd (user->slirp, (struct sockaddr *) &from, from_size,
+                          (struct sockaddr *) &to, to_size, SLIRP_HOSTFWD_V6ONLY) == 0)
+    return 0;
+  return errno ? errno : EADDRINUSE;
+}
 
 static void
-learn_guest (NetUser *user, const uint8_t *bytes)
+stop_tcp_forward (NetUser *user, const VmForward *forward)
+{
+  struct sockaddr_storage from;
+  const socklen_t size =
+      net_forward_to_sockaddr (&forward->host_address, forward->host_port, &from);
+
+  slirp_remove_hostxfwd (user->slirp, (struct sockaddr *) &from, size, SLIRP_HOSTFWD_V6ONLY);
+}
+
+/* --- the back end --- */
+
+/* Where the guest is has changed. libslirp would keep to the address that a connection found first, be it of a system that was there
+ * before: so such a forward is made anew. */
+static void
+tell_forwards (NetUser *user, bool moved6)
+{
+  for (unsigned i = 0; i < user->forwards->len; i++)
+    {
+      UserForward *entry = &g_array_index (user->forwards, UserForward, i);
+      const bool ipv6 = vm_forward_is_ipv6 (&entry->forward);
+      const NetUdpGuest guest = get_guest (user, ipv6);
+
+      if (entry->udp)
+        net_udp_set_guest (entry->udp, &guest);
+      else if (moved6 && ipv6 && IN6_IS_ADDR_UNSPECIFIED (&entry->forward.guest_address))
+        {
+          stop_tcp_forward (user, &entry->forward);
+          const int failure = start_tcp_forward (user, &entry->forward);
+          if (failure != 0)
+            guest_log (&user->log, "its forwards cannot follow its address: %s",
+                       g_strerror (failure));
+        }
+    }
+}
+
+static void
+learn_mac (NetUser *user, const uint8_t *bytes)
 {
   const uint8_t *mac = bytes + 6;
 
@@ -280,13 +358,28 @@ learn_guest (NetUser *user, const uint8_t *bytes)
     return;
   user->has_guest = true;
   memcpy (user->guest_mac, mac, sizeof user->guest_mac);
-  for (unsigned i = 0; i < user->forwards->len; i++)
-    {
-      const UserForward *entry = &g_array_index (user->forwards, UserForward, i);
+  tell_forwards (user, false);
+}
 
-      if (entry->udp)
-        net_udp_set_guest_mac (entry->udp, mac);
+/* A guest makes its IPv6 addresses itself, and asks whether somebody else has one before it takes it (RFC 4862, 5.4). What it sends from is
+ * less telling, for that changes all the time where it has several (RFC 8981). */
+static void
+learn_address (NetUser *user, const NetFrame *frame, const uint8_t *bytes)
+{
+  const struct in6_addr network = ADDRESS6 (0);
+  struct in6_addr address;
+
+  if (!net_frame_get_tentative (frame, bytes, address.s6_addr))
+    {
+      if (!frame->ipv6 || !IN6_IS_ADDR_UNSPECIFIED (&user->guest6))
+        return;
+      memcpy (&address, bytes + frame->network + 8, sizeof address);
     }
+  if (memcmp (&address, &network, PREFIX6_BYTES) != 0 ||
+      memcmp (&address, &user->guest6, sizeof address) == 0)
+    return;
+  user->guest6 = address;
+  tell_forwards (user, true);
 }
 
 static bool
@@ -325,10 +418,13 @@ send_frame (void *opaque, const uint8_t *frame, size_t size)
   NetFrame parsed;
 
   if (size >= NET_ETH_HEADER)
-    learn_guest (user, frame);
+    learn_mac (user, frame);
   if (!net_guard_check (user->guard, &frame, &size, &parsed, user->n_polls,
-                        g_get_monotonic_time ()) ||
-      (parsed.end > 0 && is_answer (user, &parsed, frame)) || size > SLIRP_MTU + NET_ETH_HEADER)
+                        g_get_monotonic_time ()))
+    return;
+  if (parsed.end > 0)
+    learn_address (user, &parsed, frame);
+  if ((parsed.end > 0 && is_answer (user, &parsed, frame)) || size > SLIRP_MTU + NET_ETH_HEADER)
     return;
   user->sending = true;
   slirp_input (user->slirp, frame, size);
@@ -382,8 +478,8 @@ clear_forward (void *data)
 typedef struct Call
 {
   NetUser *user;
-  bool (*func) (NetUser *user, const NetForward *forward, GError **error);
-  const NetForward *forward;
+  bool (*func) (NetUser *user, const VmForward *forward, GError **error);
+  const VmForward *forward;
   GError **error;
   bool result;
   GMutex lock;
@@ -407,8 +503,8 @@ on_call (gpointer opaque)
 /* Calls func as the context's owner. */
 static bool
 call_in_context (NetUser *user,
-                 bool (*func) (NetUser *user, const NetForward *forward, GError **error),
-                 const NetForward *forward, GError **error)
+                 bool (*func) (NetUser *user, const VmForward *forward, GError **error),
+                 const VmForward *forward, GError **error)
 {
   Call call = { .user = user, .func = func, .forward = forward, .error = error };
 
@@ -432,74 +528,23 @@ call_in_context (NetUser *user,
   return call.result;
 }
 
-/* libslirp does not always say what went wrong: so it is tried out before. Returns an errno or 0. */
 static int
-try_tcp_port (const NetForward *forward)
-{
-  const struct sockaddr_in address = {
-    .sin_family = AF_INET,
-    .sin_port = GUINT16_TO_BE (forward->host_port),
-    .sin_addr.s_addr = GUINT32_TO_BE (forward->host_address),
-  };
-  static const int one = 1;
-  int failure = 0;
-  int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  if (fd < 0)
-    return errno;
-  setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (bind (fd, &address, sizeof address) < 0 || listen (fd, 1) < 0)
-    failure = errno;
-  close (fd);
-  return failure;
-}
-
-static bool
-refuse (const NetForward *forward, int failure, GError **error)
-{
-  g_autofree char *text = net_forward_to_string (forward);
-  const char *advice = failure == EADDRINUSE ? "; another program has the port: choose another one"
-                       : failure == EACCES   ? "; ports below 1024 are the superuser's"
-                                             : "";
-
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (failure), "forward %s: %s%s", text,
-               g_strerror (failure), advice);
-  return false;
-}
-
-static int
-find_forward (NetUser *user, const NetForward *forward)
+find_forward (NetUser *user, const VmForward *forward)
 {
   for (unsigned i = 0; i < user->forwards->len; i++)
-    if (net_forward_same_host (&g_array_index (user->forwards, UserForward, i).forward, forward))
+    if (vm_forward_same_host (&g_array_index (user->forwards, UserForward, i).forward, forward))
       return i;
   return -1;
 }
 
-/* Returns an errno or 0. */
 static int
-add_tcp_forward (NetUser *user, const NetForward *forward)
+add_udp_forward (NetUser *user, const VmForward *forward, NetUdp **udp)
 {
-  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
-  const struct in_addr guest = { .s_addr = GUINT32_TO_BE (forward->guest_address) };
-  const int failure = try_tcp_port (forward);
-
-  if (failure != 0)
-    return failure;
-  errno = 0;
-  if (slirp_add_hostfwd (user->slirp, false, host, forward->host_port, guest,
-                         forward->guest_port) == 0)
-    return 0;
-  return errno ? errno : EADDRINUSE;
-}
-
-static int
-add_udp_forward (NetUser *user, const NetForward *forward, NetUdp **udp)
-{
+  const bool ipv6 = vm_forward_is_ipv6 (forward);
+  const NetUdpGuest guest = get_guest (user, ipv6);
   const NetUdpWire wire = {
-    .gateway_mac = { 0x52, 0x55, 0x0a, 0x00, 0x02, HOST_GATEWAY },
-    .gateway = NETWORK + HOST_GATEWAY,
-    .guest_address = NETWORK + HOST_FIRST,
+    .gateway_mac = { 0x52, ipv6 ? 0x56 : 0x55, ipv6 ? 0 : 0x0a, 0, ipv6 ? 0 : 2, HOST_GATEWAY },
+    .gateway = ipv6 ? ADDRESS6 (HOST_GATEWAY) : map_ipv4 (NETWORK + HOST_GATEWAY),
     .deliver = deliver_datagram,
     .flush = flush_datagrams,
     .opaque = user,
@@ -508,12 +553,12 @@ add_udp_forward (NetUser *user, const NetForward *forward, NetUdp **udp)
 
   *udp = net_udp_new (forward, &wire, user->context, &failure);
   if (*udp && user->has_guest)
-    net_udp_set_guest_mac (*udp, user->guest_mac);
+    net_udp_set_guest (*udp, &guest);
   return *udp ? 0 : failure;
 }
 
 static bool
-add_forward (NetUser *user, const NetForward *forward, GError **error)
+add_forward (NetUser *user, const VmForward *forward, GError **error)
 {
   UserForward entry = { .forward = *forward };
   int failure;
@@ -527,20 +572,20 @@ add_forward (NetUser *user, const NetForward *forward, GError **error)
   if (find_forward (user, forward) >= 0)
     failure = EADDRINUSE;
   else if (forward->protocol == VM_FORWARD_TCP)
-    failure = add_tcp_forward (user, forward);
+    /* libslirp does not always say what went wrong: so it is tried out before. */
+    failure = net_forward_try (forward) ?: start_tcp_forward (user, forward);
   else
     failure = add_udp_forward (user, forward, &entry.udp);
   if (failure != 0)
-    return refuse (forward, failure, error);
+    return net_forward_refuse (forward, failure, error);
   g_array_append_val (user->forwards, entry);
   return true;
 }
 
 static bool
-remove_forward (NetUser *user, const NetForward *forward, GError **error)
+remove_forward (NetUser *user, const VmForward *forward, GError **error)
 {
   const int index = find_forward (user, forward);
-  const struct in_addr host = { .s_addr = GUINT32_TO_BE (forward->host_address) };
 
   if (index < 0)
     {
@@ -548,19 +593,19 @@ remove_forward (NetUser *user, const NetForward *forward, GError **error)
       return false;
     }
   if (forward->protocol == VM_FORWARD_TCP)
-    slirp_remove_hostfwd (user->slirp, false, host, forward->host_port);
+    stop_tcp_forward (user, forward);
   g_array_remove_index (user->forwards, index);
   return true;
 }
 
 bool
-net_user_add_forward (NetUser *user, const NetForward *forward, GError **error)
+net_user_add_forward (NetUser *user, const VmForward *forward, GError **error)
 {
   return call_in_context (user, add_forward, forward, error);
 }
 
 bool
-net_user_remove_forward (NetUser *user, const NetForward *forward, GError **error)
+net_user_remove_forward (NetUser *user, const VmForward *forward, GError **error)
 {
   return call_in_context (user, remove_forward, forward, error);
 }
@@ -578,12 +623,12 @@ start (NetUser *user, bool restricted)
     .vnetmask = { .s_addr = GUINT32_TO_BE (0xffffff00u) },
     .vhost = ADDRESS (HOST_GATEWAY),
     .in6_enabled = true,
-    .vprefix_addr6.s6_addr = { 0xfe, 0xc0 },
+    .vprefix_addr6 = ADDRESS6 (0),
     .vprefix_len = 64,
-    .vhost6.s6_addr = { 0xfe, 0xc0, [15] = HOST_GATEWAY },
+    .vhost6 = ADDRESS6 (HOST_GATEWAY),
     .vdhcp_start = ADDRESS (HOST_FIRST),
     .vnameserver = ADDRESS (HOST_DNS),
-    .vnameserver6.s6_addr = { 0xfe, 0xc0, [15] = HOST_DNS },
+    .vnameserver6 = ADDRESS6 (HOST_DNS),
     .if_mtu = SLIRP_MTU,
     .if_mru = SLIRP_MTU,
     .disable_host_loopback = true,
@@ -595,7 +640,6 @@ start (NetUser *user, bool restricted)
 NetUser *
 net_user_new (bool restricted, GMainContext *context, GError **error)
 {
-  static const uint8_t dns6[16] = { 0xfe, 0xc0, [15] = HOST_DNS };
   g_autoptr (NetUser) user = g_new0 (NetUser, 1);
 
   guest_log_init (&user->log, "net-user");
@@ -605,7 +649,7 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
   if (!context)
     user->thread = loop_thread_new ("net");
   user->context = g_main_context_ref (context ? context : loop_thread_get_context (user->thread));
-  user->guard = net_guard_new (NETWORK + HOST_DNS, dns6);
+  user->guard = net_guard_new (NETWORK + HOST_DNS, ADDRESS6 (HOST_DNS).s6_addr);
   user->slirp = start (user, restricted);
   if (!user->slirp)
     {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "net/net-backend.h"
-#include "net/net-forward.h"
+#include "config/vm-forward.h"
 
 /* A network of the guest's own, 10.0.2.0/24 and fec0::/64, whose gateway (10.0.2.2) turns its connections into this user's: TCP and UDP as
  * sockets of this process, ping where the host allows it, DHCP, router advertisements and a DNS server (10.0.2.3) that asks the host's.
@@ -20,5 +20,5 @@ NetBackend net_user_get_backend (NetUser *user);
 
 /* Any thread but the network's own; they have taken effect on return. Errors say which forward and why: a port in use, one that this
  * user may not open, too many (VM_FORWARDS_MAX), none of that name. Of remove only the host's part counts. */
-bool net_user_add_forward (NetUser *user, const NetForward *forward, GError **error);
-bool net_user_remove_forward (NetUser *user, const NetForward *forward, GError **error);
+bool net_user_add_forward (NetUser *user, const VmForward *forward, GError **error);
+bool net_user_remove_forward (NetUser *user, const VmForward *forward, GError **error);

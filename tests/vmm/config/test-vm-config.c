@@ -5,6 +5,15 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 
+static void
+add_forward (VmConfig *config, const char *text)
+{
+  VmForward forward;
+
+  g_assert_true (vm_forward_parse (&forward, text, NULL));
+  vm_config_add_forward (config, &forward);
+}
+
 static VmConfig *
 new_full (void)
 {
@@ -24,7 +33,7 @@ new_full (void)
   config->control_path = g_strdup ("/q");
   vm_config_add_disk (config, "/a", VM_DISK_FORMAT_RAW, false);
   vm_config_add_disk (config, "/b", VM_DISK_FORMAT_QCOW2, true);
-  vm_config_add_forward (config, VM_FORWARD_UDP, 53, 5353);
+  add_forward (config, "udp:53:5353");
   return config;
 }
 
@@ -96,17 +105,17 @@ test_what_belongs_together (void)
   config->nvram = g_strdup ("/n");
   assert_validation (config, "--nvram: allowed only with --firmware uefi");
   g_clear_pointer (&config->nvram, g_free);
-  vm_config_add_forward (config, VM_FORWARD_TCP, 1, 2);
+  add_forward (config, "tcp:1:2");
   assert_validation (config, "--net: forward= is allowed only with user and passt");
   config->net = VM_NET_USER;
   assert_validation (config, "valid");
-  vm_config_add_forward (config, VM_FORWARD_UDP, 1, 2);
+  add_forward (config, "udp:1:2");
   assert_validation (config, "valid");
   config->net = VM_NET_PASST;
   assert_validation (config, "--net: forward=udp is allowed only with user: with passt no answer "
                              "would come back");
   config->net = VM_NET_USER;
-  vm_config_add_forward (config, VM_FORWARD_TCP, 1, 3);
+  add_forward (config, "tcp:1:3");
   assert_validation (config, "--net: the host's tcp port 1 is forwarded twice");
 }
 

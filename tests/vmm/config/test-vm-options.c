@@ -35,7 +35,8 @@ test_everything (void)
       "--name|Debian 12|--cpus=4|--memory|2G|--accel|tcg|--kernel|/a=b,c|--initrd|i|--cmdline|"
       "console=ttyS0,115200 quiet|--disk|file=x,,y.raw,format=raw,bus=ahci|--disk|"
       "format=qcow2,readonly=on,file=z=1|--cdrom|c,d.iso|--net|user,forward=tcp:2222:22,"
-      "forward=udp:53:5353|--serial|file=log|--console|stdio|--port|name=a.b-c_0,socket=unix:/"
+      "forward=udp:53:5353,forward=udp:[::1]:7-[fec0::9]:8|--serial|file=log|--console|stdio|--"
+      "port|name=a.b-c_0,socket=unix:/"
       "p,,q|--display|spice=unix:/"
       "s,,1|--control|unix:/q,1");
 
@@ -58,7 +59,9 @@ test_everything (void)
   g_assert_true (config->disks[1].readonly);
   g_assert_cmpstr (config->cdrom, ==, "c,d.iso");
   g_assert_cmpint (config->net, ==, VM_NET_USER);
-  g_assert_cmpuint (config->n_forwards, ==, 2);
+  g_assert_cmpuint (config->n_forwards, ==, 3);
+  g_autofree char *with_addresses = vm_forward_to_string (&config->forwards[2]);
+  g_assert_cmpstr (with_addresses, ==, "udp:[::1]:7-[fec0::9]:8");
   g_assert_cmpint (config->forwards[1].protocol, ==, VM_FORWARD_UDP);
   g_assert_cmpuint (config->forwards[1].host_port, ==, 53);
   g_assert_cmpuint (config->forwards[1].guest_port, ==, 5353);
@@ -117,9 +120,10 @@ test_sizes (void)
   "[,backing=FILE,backing-format=raw|qcow2], at most 16 times"
 #define AHCI_DISK "|--disk|file=a,format=raw,bus=ahci"
 #define NET                                                                                        \
-  "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, at " \
-  "most "                                                                                          \
-  "64 forwards; user also with restrict=on or off"
+  "none, or user or passt[,forward=tcp|udp:HOSTPORT:GUESTPORT]... with ports from 1 to 65535, or " \
+  "with addresses of IPv4 or [IPv6] "                                                              \
+  "forward=tcp|udp:HOSTADDRESS:HOSTPORT-GUESTADDRESS:GUESTPORT, at most 64 forwards; user also "   \
+  "with restrict=on or off"
 #define PORT                                                                                       \
   "name=NAME,socket=unix:PATH with a name of 1 to 63 letters, digits and . _ - and a PATH of "     \
   "at most 107 bytes, at most 8 times"
@@ -238,6 +242,14 @@ static const struct
   { "--net|none,forward=tcp:1:2", "--net: \"none,forward=tcp:1:2\" is not allowed: " NET },
   { "--net|user,forward=tcp:0:22", "--net: \"user,forward=tcp:0:22\" is not allowed: " NET },
   { "--net|user,forward=tcp:1:65536", "--net: \"user,forward=tcp:1:65536\" is not allowed: " NET },
+  { "--net|user,forward=tcp:[::g]:1-:2",
+    "--net: \"user,forward=tcp:[::g]:1-:2\" is not allowed: " NET },
+  { "--kernel|k|--net|user,forward=tcp:[::1]:1-10.0.2.15:2",
+    "--net: forward tcp:[::1]:1-10.0.2.15:2: one address is of IPv4 and the other of IPv6; both "
+    "have to be of the same" },
+  { "--kernel|k|--net|passt,forward=tcp::1-10.0.2.15:2",
+    "--net: an address of the guest in forward= is allowed only with user: with passt it has this "
+    "computer's" },
   { "--net|user,forward=sctp:1:2", "--net: \"user,forward=sctp:1:2\" is not allowed: " NET },
   { "--net|passt,restrict=on", "--net: \"passt,restrict=on\" is not allowed: " NET },
   { "--net|user,restrict=yes", "--net: \"user,restrict=yes\" is not allowed: " NET },

@@ -164,9 +164,9 @@ set_balloon_interval (void *opaque, unsigned seconds)
 }
 
 static bool
-add_forward (void *opaque, const NetForward *forward, GError **error)
+add_forward (void *opaque, const VmForward *forward, GError **error)
 {
-  g_autofree char *text = net_forward_to_string (forward);
+  g_autofree char *text = vm_forward_to_string (forward);
   FakeControlTarget *fake = opaque;
 
   g_string_append_printf (fake->calls, "add_forward(%s) ", text);
@@ -174,9 +174,9 @@ add_forward (void *opaque, const NetForward *forward, GError **error)
 }
 
 static bool
-remove_forward (void *opaque, const NetForward *forward, GError **error)
+remove_forward (void *opaque, const VmForward *forward, GError **error)
 {
-  g_autofree char *text = net_forward_to_string (forward);
+  g_autofree char *text = vm_forward_to_string (forward);
   FakeControlTarget *fake = opaque;
 
   g_string_append_printf (fake->calls, "remove_forward(%s) ", text);

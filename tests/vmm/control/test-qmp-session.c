@@ -434,16 +434,23 @@ test_forwards (Fixture *fixture, const void *data)
   assert_answer (fixture, FORWARD ("remove", "tcp::2222"), OK);
   assert_answer (fixture, FORWARD ("add", "tcp::2222"),
                  GENERIC ("forward 'tcp::2222': not [tcp|udp]:[HOSTADDRESS]:HOSTPORT-"
-                          "[GUESTADDRESS]:GUESTPORT with ports from 1 to 65535"));
+                          "[GUESTADDRESS]:GUESTPORT with ports from 1 to 65535 and addresses of "
+                          "IPv4, or of IPv6 in brackets"));
   assert_answer (fixture, FORWARD ("remove", "tcp"),
                  GENERIC ("forward 'tcp': not [tcp|udp]:[HOSTADDRESS]:HOSTPORT with a port from 1 "
-                          "to 65535"));
+                          "to 65535 and addresses of IPv4, or of IPv6 in brackets"));
+  assert_answer (fixture, FORWARD ("add", "tcp:[::1]:80-10.0.2.15:80"),
+                 GENERIC ("forward tcp:[::1]:80-10.0.2.15:80: one address is of IPv4 and the other "
+                          "of IPv6; both have to be of the same"));
+  assert_answer (fixture, FORWARD ("add", "tcp:[::1]:80-[fec0::9]:80"), OK);
+  assert_answer (fixture, FORWARD ("remove", "tcp:[::1]:80"), OK);
   assert_answer (fixture, "{\"execute\":\"x-alcove-hostfwd-add\"}",
                  GENERIC ("Parameter 'forward' is missing"));
   fixture->fake.error = "in use";
   assert_answer (fixture, FORWARD ("add", "udp:0.0.0.0:53-:5353"), GENERIC ("in use"));
   g_assert_cmpstr (fixture->fake.calls->str, ==,
                    "add_forward(tcp:127.0.0.1:2222-:22) remove_forward(tcp:127.0.0.1:2222-:0) "
+                   "add_forward(tcp:[::1]:80-[fec0::9]:80) remove_forward(tcp:[::1]:80-:0) "
                    "add_forward(udp:0.0.0.0:53-:5353) ");
 }
 

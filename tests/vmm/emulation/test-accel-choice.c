@@ -68,11 +68,13 @@ static void
 test_what_kvm_has (void)
 {
   g_autoptr (VmConfig) config = vm_config_new ();
+  VmForward forward;
 
   config->firmware = VM_FIRMWARE_UEFI;
   vm_config_add_disk (config, "a", VM_DISK_FORMAT_RAW, false);
   config->net = VM_NET_USER;
-  vm_config_add_forward (config, VM_FORWARD_TCP, 2222, 22);
+  g_assert_true (vm_forward_parse (&forward, "tcp:2222:22", NULL));
+  vm_config_add_forward (config, &forward);
   assert_choice (config, usable, "kvm");
   vm_config_add_disk (config, "b", VM_DISK_FORMAT_QCOW2, false);
   assert_choice (config, usable, "kvm");

@@ -24,6 +24,15 @@ has (char **argv, const char *option, const char *prefix)
   return false;
 }
 
+static void
+add_forward (VmConfig *config, const char *text)
+{
+  VmForward forward;
+
+  g_assert_true (vm_forward_parse (&forward, text, NULL));
+  vm_config_add_forward (config, &forward);
+}
+
 static VmConfig *
 new_linux (void)
 {
@@ -137,8 +146,8 @@ test_sockets (void)
   config->console.kind = VM_STREAM_STDIO;
   vm_config_add_port (config, "a.name", "/p,1");
   config->net = VM_NET_USER;
-  vm_config_add_forward (config, VM_FORWARD_TCP, 2222, 22);
-  vm_config_add_forward (config, VM_FORWARD_UDP, 53, 5353);
+  add_forward (config, "tcp:2222:22");
+  add_forward (config, "udp:0.0.0.0:53-10.0.2.9:5353");
   g_auto (GStrv) argv = qemu_command_line_new (config, "q", NULL);
 
   g_assert_true (g_str_has_suffix (find (argv, "-spice", 0), ",unix=on,addr=/s,,1"));
@@ -152,8 +161,9 @@ test_sockets (void)
   g_assert_true (has (argv, "-chardev", "socket,id=port0,path=/p,,1,server=on,wait=off"));
   g_assert_true (
       has (argv, "-device", "virtserialport,bus=ports.0,nr=2,chardev=port0,name=a.name"));
-  g_assert_cmpstr (find (argv, "-netdev", 0), ==,
-                   "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:127.0.0.1:53-:5353");
+  g_assert_cmpstr (
+      find (argv, "-netdev", 0), ==,
+      "user,id=net0,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:0.0.0.0:53-10.0.2.9:5353");
   config->net_restricted = true;
   g_auto (GStrv) restricted = qemu_command_line_new (config, "q", NULL);
   g_assert_true (

@@ -1,4 +1,4 @@
-#include "net/net-user.h"
+#include "user-guest.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include <gio/gio.h>
 #include <sys/socket.h>
 
+#include "config/vm-config.h"
 #include "net/net-frame.h"
-#include "net/net-offload.h"
 
 #define NETWORK   0x0a000200u
 #define GATEWAY   (NETWORK + 2)
@@ -19,60 +19,11 @@
 #define TCP_RST   0x04
 #define TCP_ACK   0x10
 #define FRAME_MAX 2000
-#define PATIENCE  (10 * G_TIME_SPAN_SECOND)
 
-static const uint8_t guest_mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+static const uint8_t guest_mac[6] = { USER_GUEST_MAC };
 static const uint8_t gateway_mac[6] = { 0x52, 0x55, 10, 0, 2, 2 };
 
-typedef struct Fixture
-{
-  NetUser *user;
-  NetBackend backend;
-  GPtrArray *got; /* GBytes */
-  bool flushed;
-} Fixture;
-
-static void
-receive (void *opaque, const uint8_t *frame, size_t size)
-{
-  g_ptr_array_add (((Fixture *) opaque)->got, g_bytes_new (frame, size));
-}
-
-static void
-flush (void *opaque)
-{
-  ((Fixture *) opaque)->flushed = true;
-}
-
-static void
-setup (Fixture *f, gconstpointer data)
-{
-  g_autoptr (GError) error = NULL;
-
-  f->got = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
-  f->user = net_user_new (data != NULL, g_main_context_default (), &error);
-  g_assert_no_error (error);
-  f->backend = net_user_get_backend (f->user);
-  f->backend.ops->set_receiver (f->backend.opaque,
-                                &(NetReceiver){ .receive = receive, .flush = flush, .opaque = f });
-}
-
-static void
-teardown (Fixture *f, gconstpointer data)
-{
-  f->backend.ops->stop (f->backend.opaque);
-  net_user_free (f->user);
-  g_ptr_array_unref (f->got);
-}
-
 /* --- a guest --- */
-
-static void
-send_frame (Fixture *f, uint8_t *frame, size_t size)
-{
-  net_offload_fill_checksums (frame, size);
-  f->backend.ops->send (f->backend.opaque, frame, size);
-}
 
 /* Ethernet and IPv4 around what is at frame + 34. */
 static size_t
@@ -94,7 +45,7 @@ wrap (uint8_t *frame, uint8_t protocol, uint32_t from, uint32_t to, size_t size)
 }
 
 static void
-send_udp (Fixture *f, uint32_t from, uint16_t from_port, uint32_t to, uint16_t port,
+send_udp (UserGuest *f, uint32_t from, uint16_t from_port, uint32_t to, uint16_t port,
           const void *bytes, size_t size)
 {
   uint8_t frame[FRAME_MAX];
@@ -105,11 +56,11 @@ send_udp (Fixture *f, uint32_t from, uint16_t from_port, uint32_t to, uint16_t p
   net_put_u16 (udp + 4, 8 + size);
   net_put_u16 (udp + 6, 0);
   memcpy (udp + 8, bytes, size);
-  send_frame (f, frame, wrap (frame, NET_PROTOCOL_UDP, from, to, 8 + size));
+  user_guest_send (f, frame, wrap (frame, NET_PROTOCOL_UDP, from, to, 8 + size));
 }
 
 static void
-send_tcp (Fixture *f, uint32_t to, uint16_t from_port, uint16_t port, uint32_t sequence,
+send_tcp (UserGuest *f, uint32_t to, uint16_t from_port, uint16_t port, uint32_t sequence,
           uint32_t acknowledged, uint8_t flags)
 {
   uint8_t frame[FRAME_MAX];
@@ -123,11 +74,11 @@ send_tcp (Fixture *f, uint32_t to, uint16_t from_port, uint16_t port, uint32_t s
   tcp[12] = 0x50;
   tcp[13] = flags;
   net_put_u16 (tcp + 14, 8192);
-  send_frame (f, frame, wrap (frame, NET_PROTOCOL_TCP, GUEST, to, 20));
+  user_guest_send (f, frame, wrap (frame, NET_PROTOCOL_TCP, GUEST, to, 20));
 }
 
 static void
-send_arp (Fixture *f, uint32_t who)
+send_arp (UserGuest *f, uint32_t who)
 {
   uint8_t frame[42] = { [12] = 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1 };
 
@@ -139,38 +90,9 @@ send_arp (Fixture *f, uint32_t who)
   f->backend.ops->send (f->backend.opaque, frame, sizeof frame);
 }
 
-/* The payload of the first packet of the protocol to that port of the guest's, waited for; NULL: none came. *size is that of the transport's
- * part. Answers what libslirp asks by ARP. */
-static const uint8_t *
-wait_packet (Fixture *f, uint8_t protocol, uint16_t port, size_t *size, gint64 patience)
-{
-  const gint64 end = g_get_monotonic_time () + patience;
-
-  for (unsigned i = 0;;)
-    {
-      for (; i < f->got->len; i++)
-        {
-          gsize length;
-          const uint8_t *bytes = g_bytes_get_data (f->got->pdata[i], &length);
-          NetFrame frame;
-
-          if (!net_frame_parse (&frame, bytes, length) || frame.ipv6 ||
-              frame.protocol != protocol || frame.end - frame.transport < 8 ||
-              net_get_u16 (bytes + frame.transport + 2) != port)
-            continue;
-          *size = frame.end - frame.transport;
-          return bytes + frame.transport;
-        }
-      if (g_get_monotonic_time () > end)
-        return NULL;
-      if (!g_main_context_iteration (NULL, FALSE))
-        g_usleep (1000);
-    }
-}
-
 /* Lets the network know the guest. */
 static void
-say_hello (Fixture *f)
+say_hello (UserGuest *f)
 {
   send_arp (f, GATEWAY);
   g_assert_cmpuint (f->got->len, ==, 1);
@@ -222,7 +144,7 @@ send_to (int fd, uint16_t port, const char *text)
 /* --- tests --- */
 
 static void
-test_arp (Fixture *f, gconstpointer data)
+test_arp (UserGuest *f, gconstpointer data)
 {
   gsize size;
 
@@ -234,7 +156,7 @@ test_arp (Fixture *f, gconstpointer data)
 }
 
 static void
-test_dhcp (Fixture *f, gconstpointer data)
+test_dhcp (UserGuest *f, gconstpointer data)
 {
   uint8_t discover[300] = { 1, 1, 6 };
   size_t size;
@@ -242,7 +164,8 @@ test_dhcp (Fixture *f, gconstpointer data)
   memcpy (discover + 28, guest_mac, 6);
   memcpy (discover + 236, "\x63\x82\x53\x63\x35\x01\x01\xff", 8);
   send_udp (f, 0, 68, UINT32_MAX, 67, discover, sizeof discover);
-  const uint8_t *answer = wait_packet (f, NET_PROTOCOL_UDP, 68, &size, PATIENCE);
+  const uint8_t *answer =
+      user_guest_wait (f, false, NET_PROTOCOL_UDP, 68, &size, USER_GUEST_PATIENCE);
   g_assert_nonnull (answer);
   g_assert_cmpuint (size, >, 8 + 240);
   g_assert_cmphex (net_get_u32 (answer + 8 + 16), ==, GUEST);
@@ -250,10 +173,10 @@ test_dhcp (Fixture *f, gconstpointer data)
 }
 
 static void
-test_udp_forward (Fixture *f, gconstpointer data)
+test_udp_forward (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  NetForward forward = { VM_FORWARD_UDP, LOOPBACK, find_port (SOCK_DGRAM), 0, 53 };
+  VmForward forward = user_guest_make_forward ("udp::%u-:53", find_port (SOCK_DGRAM));
   uint16_t mine, other;
   int fd = open_socket (SOCK_DGRAM, &mine), stranger = open_socket (SOCK_DGRAM, &other);
   char got[64];
@@ -262,7 +185,7 @@ test_udp_forward (Fixture *f, gconstpointer data)
   g_assert_true (net_user_add_forward (f->user, &forward, &error));
   say_hello (f);
   send_to (fd, forward.host_port, "question");
-  const uint8_t *udp = wait_packet (f, NET_PROTOCOL_UDP, 53, &size, PATIENCE);
+  const uint8_t *udp = user_guest_wait (f, false, NET_PROTOCOL_UDP, 53, &size, USER_GUEST_PATIENCE);
   g_assert_nonnull (udp);
   g_assert_cmpmem (udp + 8, size - 8, "question", 8);
   g_assert_cmpuint (net_get_u16 (udp), ==, mine);
@@ -282,10 +205,10 @@ test_udp_forward (Fixture *f, gconstpointer data)
 }
 
 static void
-test_tcp_forward (Fixture *f, gconstpointer data)
+test_tcp_forward (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  NetForward forward = { VM_FORWARD_TCP, LOOPBACK, find_port (SOCK_STREAM), 0, 22 };
+  VmForward forward = user_guest_make_forward ("tcp::%u-:22", find_port (SOCK_STREAM));
   const struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_port = htons (forward.host_port),
                                        .sin_addr.s_addr = GUINT32_TO_BE (LOOPBACK) };
@@ -295,7 +218,7 @@ test_tcp_forward (Fixture *f, gconstpointer data)
   say_hello (f);
   g_assert_true (net_user_add_forward (f->user, &forward, &error));
   g_assert_cmpint (connect (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
-  const uint8_t *tcp = wait_packet (f, NET_PROTOCOL_TCP, 22, &size, PATIENCE);
+  const uint8_t *tcp = user_guest_wait (f, false, NET_PROTOCOL_TCP, 22, &size, USER_GUEST_PATIENCE);
   g_assert_nonnull (tcp);
   g_assert_cmphex (tcp[13], ==, TCP_SYN);
   g_assert_cmphex (net_get_u32 (tcp - 8), ==, GATEWAY);
@@ -322,10 +245,10 @@ count_awake (GPollFD *fds, guint n, gint timeout)
 
 /* A connection on which nothing happens keeps nobody awake. */
 static void
-test_idle_connection (Fixture *f, gconstpointer data)
+test_idle_connection (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  NetForward forward = { VM_FORWARD_TCP, LOOPBACK, find_port (SOCK_STREAM), 0, 22 };
+  VmForward forward = user_guest_make_forward ("tcp::%u-:22", find_port (SOCK_STREAM));
   const struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_port = htons (forward.host_port),
                                        .sin_addr.s_addr = GUINT32_TO_BE (LOOPBACK) };
@@ -335,11 +258,11 @@ test_idle_connection (Fixture *f, gconstpointer data)
   say_hello (f);
   g_assert_true (net_user_add_forward (f->user, &forward, &error));
   g_assert_cmpint (connect (fd, (const struct sockaddr *) &address, sizeof address), ==, 0);
-  const uint8_t *tcp = wait_packet (f, NET_PROTOCOL_TCP, 22, &size, PATIENCE);
+  const uint8_t *tcp = user_guest_wait (f, false, NET_PROTOCOL_TCP, 22, &size, USER_GUEST_PATIENCE);
   g_assert_nonnull (tcp);
   send_tcp (f, net_get_u32 (tcp - 8), 22, net_get_u16 (tcp), 1, net_get_u32 (tcp + 4) + 1,
             TCP_SYN | TCP_ACK);
-  g_assert_nonnull (wait_packet (f, NET_PROTOCOL_TCP, 22, &size, PATIENCE));
+  g_assert_nonnull (user_guest_wait (f, false, NET_PROTOCOL_TCP, 22, &size, USER_GUEST_PATIENCE));
   for (unsigned i = 0; i < 10; i++) /* what the handshake left to do */
     g_main_context_iteration (NULL, FALSE);
   g_main_context_set_poll_func (NULL, count_awake);
@@ -352,15 +275,16 @@ test_idle_connection (Fixture *f, gconstpointer data)
 }
 
 static void
-test_port_in_use (Fixture *f, gconstpointer data)
+test_port_in_use (UserGuest *f, gconstpointer data)
 {
   for (VmForwardProtocol protocol = 0; protocol < VM_N_FORWARDS; protocol++)
     {
       g_autoptr (GError) error = NULL;
       uint16_t port;
       int fd = open_socket (protocol == VM_FORWARD_TCP ? SOCK_STREAM : SOCK_DGRAM, &port);
-      const NetForward forward = { protocol, LOOPBACK, port, 0, 22 };
-      g_autofree char *text = net_forward_to_string (&forward);
+      const VmForward forward =
+          user_guest_make_forward ("%s::%u-:22", vm_forward_protocol_to_string (protocol), port);
+      g_autofree char *text = vm_forward_to_string (&forward);
       g_autofree char *expected = g_strdup_printf (
           "forward %s: Address already in use; another program has the port: choose another one",
           text);
@@ -376,10 +300,10 @@ test_port_in_use (Fixture *f, gconstpointer data)
 }
 
 static void
-test_too_many (Fixture *f, gconstpointer data)
+test_too_many (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  NetForward forward = { VM_FORWARD_UDP, LOOPBACK, 0, 0, 22 };
+  VmForward forward = user_guest_make_forward ("udp::1-:22");
 
   for (unsigned i = 0; i < VM_FORWARDS_MAX; i++)
     {
@@ -393,7 +317,7 @@ test_too_many (Fixture *f, gconstpointer data)
 
 /* However the guest names it: what listens on the host's loopback hears nothing. */
 static void
-test_loopback_closed (Fixture *f, gconstpointer data)
+test_loopback_closed (UserGuest *f, gconstpointer data)
 {
   static const uint32_t names[] = { GATEWAY, DNS,     LOOPBACK,    LOOPBACK + 1,
                                     0,       NETWORK, NETWORK + 9, NETWORK + 255 };
@@ -410,7 +334,7 @@ test_loopback_closed (Fixture *f, gconstpointer data)
     }
   for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      const uint8_t *answer = wait_packet (f, NET_PROTOCOL_TCP, 1000 + i, &size, 20000);
+      const uint8_t *answer = user_guest_wait (f, false, NET_PROTOCOL_TCP, 1000 + i, &size, 20000);
 
       if (answer)
         g_assert_true (answer[13] & TCP_RST);
@@ -424,10 +348,10 @@ test_loopback_closed (Fixture *f, gconstpointer data)
 }
 
 static void
-test_restricted (Fixture *f, gconstpointer data)
+test_restricted (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  NetForward forward = { VM_FORWARD_UDP, LOOPBACK, find_port (SOCK_DGRAM), 0, 53 };
+  VmForward forward = user_guest_make_forward ("udp::%u-:53", find_port (SOCK_DGRAM));
   uint16_t mine;
   int fd = open_socket (SOCK_DGRAM, &mine);
   char got[64];
@@ -438,7 +362,7 @@ test_restricted (Fixture *f, gconstpointer data)
   send_tcp (f, 0xc0000201, 1000, 80, 1, 0, TCP_SYN);
   g_assert_true (net_user_add_forward (f->user, &forward, &error));
   send_to (fd, forward.host_port, "question");
-  g_assert_nonnull (wait_packet (f, NET_PROTOCOL_UDP, 53, &size, PATIENCE));
+  g_assert_nonnull (user_guest_wait (f, false, NET_PROTOCOL_UDP, 53, &size, USER_GUEST_PATIENCE));
   send_udp (f, GUEST, 53, GATEWAY, mine, "answer", 6);
   g_assert_cmpint (recv (fd, got, sizeof got, 0), ==, 6);
   close (fd);
@@ -446,7 +370,7 @@ test_restricted (Fixture *f, gconstpointer data)
 
 /* Nothing that a guest sends ends the network; short, odd and random frames. */
 static void
-test_rubbish (Fixture *f, gconstpointer data)
+test_rubbish (UserGuest *f, gconstpointer data)
 {
   g_autoptr (GRand) rand = g_rand_new_with_seed (3);
   uint8_t frame[FRAME_MAX];
@@ -473,7 +397,7 @@ test_thread (void)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (NetUser) user = net_user_new (false, NULL, &error);
-  NetForward forward = { VM_FORWARD_TCP, LOOPBACK, find_port (SOCK_STREAM), 0, 22 };
+  VmForward forward = user_guest_make_forward ("tcp::%u-:22", find_port (SOCK_STREAM));
 
   g_assert_no_error (error);
   g_assert_true (net_user_add_forward (user, &forward, &error));
@@ -485,7 +409,7 @@ test_thread (void)
 }
 
 #define ADD(name, func, restricted)                                                                \
-  g_test_add ("/net-user/" name, Fixture, restricted, setup, func, teardown)
+  g_test_add ("/net-user/" name, UserGuest, restricted, user_guest_setup, func, user_guest_teardown)
 
 int
 main (int argc, char **argv)
