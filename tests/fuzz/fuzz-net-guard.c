@@ -59,7 +59,8 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   static const uint8_t dns6[16] = { 0xfe, 0xc0, [15] = 3 };
-  NetGuard *guard = net_guard_new (DNS, dns6);
+  static const uint8_t gateway6[16] = { 0xfe, 0xc0, [15] = 2 };
+  NetGuard *guard = net_guard_new (DNS, dns6, gateway6);
   uint8_t fragment[FRAME_BYTES];
   int64_t now_us = G_TIME_SPAN_HOUR;
 

@@ -9,9 +9,9 @@
 #include "net/net-backend.h"
 #include "net/net-reassembly.h"
 
-#define PORT_DNS 53
-#define TYPE_ARP 0x0806
-
+#define PORT_DNS       53
+#define TYPE_ARP       0x0806
+#define ECHO_REQUEST   128
 #define TCP_FLAGS      13
 #define TCP_SYN        0x02
 #define TCP_ACK        0x10
@@ -23,19 +23,21 @@ struct NetGuard
   GuestLog log;
   uint32_t dns;
   uint8_t dns6[16];
+  uint8_t gateway6[16];
   NetReassembly *reassembly;
   int64_t ports_since_us;
   uint8_t ports[PORTS / 8]; /* of the guest's, that have a UDP socket */
 };
 
 NetGuard *
-net_guard_new (uint32_t dns, const uint8_t dns6[16])
+net_guard_new (uint32_t dns, const uint8_t dns6[16], const uint8_t gateway6[16])
 {
   NetGuard *guard = g_new0 (NetGuard, 1);
 
   guest_log_init (&guard->log, "net-user");
   guard->dns = dns;
   memcpy (guard->dns6, dns6, sizeof guard->dns6);
+  memcpy (guard->gateway6, gateway6, sizeof guard->gateway6);
   guard->reassembly = net_reassembly_new ();
   return guard;
 }
@@ -66,6 +68,24 @@ is_dns (const NetFrame *frame, const uint8_t *bytes)
     return true;
   return frame->end - frame->transport >= 4 &&
          net_get_u16 (bytes + frame->transport + 2) == PORT_DNS;
+}
+
+/* The gateway and the DNS server have a link-local address as well. */
+static bool
+is_for_network_itself (const NetGuard *guard, const uint8_t to[16])
+{
+  static const uint8_t link_local[8] = { 0xfe, 0x80 };
+
+  return (memcmp (to, guard->gateway6, 8) == 0 || memcmp (to, link_local, 8) == 0) &&
+         (memcmp (to + 8, guard->gateway6 + 8, 8) == 0 || memcmp (to + 8, guard->dns6 + 8, 8) == 0);
+}
+
+static bool
+is_ping_of_others (const NetGuard *guard, const NetFrame *frame, const uint8_t *bytes)
+{
+  return frame->ipv6 && frame->protocol == NET_PROTOCOL_ICMPV6 && frame->end > frame->transport &&
+         bytes[frame->transport] == ECHO_REQUEST &&
+         !is_for_network_itself (guard, bytes + frame->network + 24);
 }
 
 /* libslirp has one UDP socket for each of the guest's ports, and one for each TCP connection and ping. */
@@ -106,7 +126,8 @@ may_pass (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsigned
       guest_log (&guard->log, "a packet to the loopback of the host was dropped");
       return false;
     }
-  if (is_for_dns_server (guard, frame, bytes) && !is_dns (frame, bytes))
+  if ((is_for_dns_server (guard, frame, bytes) && !is_dns (frame, bytes)) ||
+      is_ping_of_others (guard, frame, bytes))
     return false;
   if (has_socket (guard, frame, bytes, n_sockets, now_us))
     return true;

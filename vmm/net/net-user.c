@@ -649,7 +649,8 @@ net_user_new (bool restricted, GMainContext *context, GError **error)
   if (!context)
     user->thread = loop_thread_new ("net");
   user->context = g_main_context_ref (context ? context : loop_thread_get_context (user->thread));
-  user->guard = net_guard_new (NETWORK + HOST_DNS, ADDRESS6 (HOST_DNS).s6_addr);
+  user->guard = net_guard_new (NETWORK + HOST_DNS, ADDRESS6 (HOST_DNS).s6_addr,
+                               ADDRESS6 (HOST_GATEWAY).s6_addr);
   user->slirp = start (user, restricted);
   if (!user->slirp)
     {

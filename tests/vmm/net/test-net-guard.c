@@ -1,6 +1,7 @@
 #include "net/net-guard.h"
 
 #include <string.h>
+#include <arpa/inet.h>
 #include <glib.h>
 
 #include "net/net-backend.h"
@@ -13,6 +14,9 @@
 #define SECOND  G_TIME_SPAN_SECOND
 #define FULL    NET_GUARD_SOCKETS_MAX
 #define PAYLOAD (NET_ETH_HEADER + 20)
+
+static const uint8_t dns6[16] = { 0xfe, 0xc0, [15] = 3 };
+static const uint8_t gateway6[16] = { 0xfe, 0xc0, [15] = 2 };
 
 typedef struct Fixture
 {
@@ -27,9 +31,7 @@ typedef struct Fixture
 static void
 setup (Fixture *f, gconstpointer data)
 {
-  static const uint8_t dns6[16] = { 0xfe, 0xc0, [15] = 3 };
-
-  f->guard = net_guard_new (DNS, dns6);
+  f->guard = net_guard_new (DNS, dns6, gateway6);
   f->now_us = 1000 * SECOND;
 }
 
@@ -135,6 +137,58 @@ test_closed (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->parsed.end, ==, 0);
 }
 
+static bool
+check_ipv6 (Fixture *f, uint8_t protocol, const char *to, uint16_t port)
+{
+  uint8_t frame[128] = { 0 };
+  uint8_t *ip = frame + NET_ETH_HEADER;
+
+  net_put_u16 (frame + 12, 0x86dd);
+  ip[0] = 0x60;
+  net_put_u16 (ip + 4, 20);
+  ip[6] = protocol;
+  g_assert_cmpint (inet_pton (AF_INET6, to, ip + 24), ==, 1);
+  if (protocol == NET_PROTOCOL_ICMPV6)
+    ip[40] = port;
+  else
+    net_put_u16 (ip + 42, port);
+  ip[40 + 13] = TCP_SYN;
+  return check (f, frame, NET_ETH_HEADER + 60);
+}
+
+static void
+test_closed_ipv6 (Fixture *f, gconstpointer data)
+{
+  static const char *const loopbacks[] = {
+    "::1", "::", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::2"
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (loopbacks); i++)
+    {
+      g_assert_false (check_ipv6 (f, NET_PROTOCOL_UDP, loopbacks[i], 53));
+      g_assert_false (check_ipv6 (f, NET_PROTOCOL_TCP, loopbacks[i], 80));
+    }
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_UDP, "2001:db8::1", 99));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_TCP, "2001:db8::1", 80));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_UDP, "fec0::3", 53));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_TCP, "fec0::3", 53));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_UDP, "fec0::3", 54));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_TCP, "fec0::3", 80));
+}
+
+static void
+test_ping_ipv6 (Fixture *f, gconstpointer data)
+{
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "fec0::2", 128));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "fec0::3", 128));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "fe80::2", 128));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "fec0::4", 128));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "fec0:0:0:1::2", 128));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "2001:db8::2", 128));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "ff02::1", 128));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_ICMPV6, "ff02::1:ff00:2", 135));
+}
+
 /* What there is goes on, nothing new begins. */
 static void
 test_too_many_sockets (Fixture *f, gconstpointer data)
@@ -237,6 +291,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* guests are complained of */
   ADD ("closed", test_closed);
+  ADD ("closed-ipv6", test_closed_ipv6);
+  ADD ("ping-ipv6", test_ping_ipv6);
   ADD ("too-many-sockets", test_too_many_sockets);
   ADD ("fragments/in-order", test_in_order);
   ADD ("fragments/any-order", test_any_order);

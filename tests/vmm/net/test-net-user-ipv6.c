@@ -1,6 +1,8 @@
 /* The user network by IPv6. Skipped where this computer has none. */
 #include "user-guest.h"
 
+#include <ifaddrs.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
@@ -12,6 +14,8 @@
 #define HEADERS   54
 #define FRAME_MAX 2000
 #define TCP_SYN   0x02
+#define TCP_RST   0x04
+#define TCP_ACK   0x10
 #define GATEWAY   "fec0::2"
 #define GUEST     "fec0::5054:ff:fe12:3456"
 #define OTHER     "fec0::9"
@@ -60,6 +64,21 @@ send_udp (UserGuest *f, const char *from, uint16_t from_port, const char *to, ui
   net_put_u16 (udp + 4, 8 + strlen (text));
   memcpy (udp + 8, text, strlen (text));
   send_ipv6 (f, frame, NET_PROTOCOL_UDP, from, to, 8 + strlen (text));
+}
+
+static void
+send_syn (UserGuest *f, const char *to, uint16_t from_port, uint16_t port)
+{
+  uint8_t frame[FRAME_MAX] = { 0 };
+  uint8_t *tcp = frame + HEADERS;
+
+  net_put_u16 (tcp, from_port);
+  net_put_u16 (tcp + 2, port);
+  net_put_u32 (tcp + 4, 1);
+  tcp[12] = 0x50;
+  tcp[13] = TCP_SYN;
+  net_put_u16 (tcp + 14, 8192);
+  send_ipv6 (f, frame, NET_PROTOCOL_TCP, GUEST, to, 20);
 }
 
 /* What net_offload_fill_checksums () does not do. */
@@ -309,6 +328,125 @@ test_refused (UserGuest *f, gconstpointer data)
     }
 }
 
+static bool
+has_connection (int listener)
+{
+  struct pollfd poll_fd = { .fd = listener, .events = POLLIN };
+
+  return poll (&poll_fd, 1, 0) > 0;
+}
+
+static void
+test_loopback_closed (UserGuest *f, gconstpointer data)
+{
+  static const char *const names[] = { GATEWAY,   "fec0::3", "fec0::",           "fec0::7",
+                                       "::1",     "::",      "::ffff:127.0.0.1", "::127.0.0.1",
+                                       "ff01::1", "ff02::1" };
+  uint16_t tcp_port, udp_port;
+  const int tcp = open_socket (SOCK_STREAM, &tcp_port), udp = open_socket (SOCK_DGRAM, &udp_port);
+  char got[64];
+
+  take_address (f, GUEST);
+  for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      send_udp (f, GUEST, 1000, names[i], udp_port, "knock");
+      send_syn (f, names[i], 1000 + i, tcp_port);
+    }
+  for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      const uint8_t *answer = user_guest_wait (f, true, NET_PROTOCOL_TCP, 1000 + i, NULL, 20000);
+
+      if (answer)
+        g_assert_true (answer[13] & TCP_RST);
+    }
+  g_assert_cmpint (recv (udp, got, sizeof got, MSG_DONTWAIT), <, 0);
+  g_assert_false (has_connection (tcp));
+  close (tcp);
+  close (udp);
+}
+
+/* An address of this computer that is not its loopback's; or skips. */
+static bool
+find_address (char text[INET6_ADDRSTRLEN])
+{
+  struct ifaddrs *list;
+  bool found = false;
+
+  g_assert_cmpint (getifaddrs (&list), ==, 0);
+  for (struct ifaddrs *one = list; one && !found; one = one->ifa_next)
+    if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET6)
+      {
+        const struct in6_addr *address = &((struct sockaddr_in6 *) one->ifa_addr)->sin6_addr;
+
+        found = !IN6_IS_ADDR_LOOPBACK (address) && !IN6_IS_ADDR_LINKLOCAL (address) &&
+                inet_ntop (AF_INET6, address, text, INET6_ADDRSTRLEN);
+      }
+  freeifaddrs (list);
+  if (!found)
+    g_test_skip ("this computer has no address but its loopback's");
+  return found;
+}
+
+/* Whether a guest reaches a service of an address that is open to everybody. */
+static void
+test_world (UserGuest *f, gconstpointer data)
+{
+  const bool restricted = data != NULL;
+  char text[INET6_ADDRSTRLEN];
+
+  if (!find_address (text))
+    return;
+  struct sockaddr_in6 address = make_address (text, 0);
+  socklen_t size = sizeof address;
+  const int tcp = socket (AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int udp = socket (AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const struct timeval patience = { .tv_sec = 10 };
+  char got[64];
+
+  g_assert_cmpint (bind (tcp, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (tcp, 1), ==, 0);
+  g_assert_cmpint (getsockname (tcp, (struct sockaddr *) &address, &size), ==, 0);
+  g_assert_cmpint (bind (udp, (struct sockaddr *) &address, sizeof address), ==, 0);
+  setsockopt (udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  take_address (f, GUEST);
+  send_udp (f, GUEST, 1000, text, ntohs (address.sin6_port), "knock");
+  send_syn (f, text, 1000, ntohs (address.sin6_port));
+  const uint8_t *answer =
+      user_guest_wait (f, true, NET_PROTOCOL_TCP, 1000, NULL, USER_GUEST_PATIENCE);
+  g_assert_nonnull (answer);
+  g_assert_cmphex (answer[13], ==, restricted ? TCP_RST | TCP_ACK : TCP_SYN | TCP_ACK);
+  g_assert_true (has_connection (tcp) == !restricted);
+  g_assert_cmpint (recv (udp, got, sizeof got, restricted ? MSG_DONTWAIT : 0), ==,
+                   restricted ? -1 : 5);
+  close (tcp);
+  close (udp);
+}
+
+/* Only the network itself answers, under each of its names; libslirp complains of others without end. */
+static void
+test_ping (UserGuest *f, gconstpointer data)
+{
+  static const char *const names[] = { "2001:db8::1", "::1",     "fec0::7", "fe80::7",
+                                       "ff02::1",     "fec0::3", "fe80::2", GATEWAY };
+
+  take_address (f, GUEST);
+  g_ptr_array_set_size (f->got, 0);
+  for (unsigned i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      uint8_t frame[FRAME_MAX] = { [HEADERS] = 128 };
+
+      net_put_u16 (frame + HEADERS + 4, i);
+      send_icmp (f, frame, GUEST, names[i], 8);
+    }
+  g_assert_cmpuint (f->got->len, ==, 3);
+  for (unsigned i = 0; i < 3; i++)
+    {
+      const uint8_t *answer = g_bytes_get_data (f->got->pdata[i], NULL);
+      g_assert_cmpuint (answer[HEADERS], ==, 129);
+      g_assert_cmpuint (net_get_u16 (answer + HEADERS + 4), ==, G_N_ELEMENTS (names) - 3 + i);
+    }
+}
+
 #define ADD(name, func, restricted)                                                                \
   g_test_add ("/net-user-ipv6/" name, UserGuest, restricted, user_guest_setup, func,               \
               user_guest_teardown)
@@ -332,7 +470,11 @@ main (int argc, char **argv)
   ADD ("tcp-forward-not-asked", test_tcp_forward_not_asked, NULL);
   ADD ("udp-forward", test_udp_forward, NULL);
   ADD ("refused", test_refused, NULL);
+  ADD ("loopback-closed", test_loopback_closed, NULL);
+  ADD ("world", test_world, NULL);
+  ADD ("restricted", test_world, "restricted");
   ADD ("restricted-tcp-forward", test_tcp_forward, "restricted");
   ADD ("restricted-udp-forward", test_udp_forward, "restricted");
+  ADD ("ping", test_ping, NULL);
   return g_test_run ();
 }
