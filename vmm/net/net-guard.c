@@ -9,14 +9,21 @@
 #include "net/net-backend.h"
 #include "net/net-reassembly.h"
 
-#define PORT_DNS       53
-#define TYPE_ARP       0x0806
-#define ECHO_REQUEST   128
-#define TCP_FLAGS      13
-#define TCP_SYN        0x02
-#define TCP_ACK        0x10
-#define PORTS          65536
-#define PORTS_KNOWN_US (240 * G_TIME_SPAN_SECOND) /* for so long libslirp keeps a UDP socket */
+#define PORT_DNS         53
+#define TYPE_ARP         0x0806
+#define ECHO_REQUEST     128
+#define TCP_FLAGS        13
+#define TCP_SYN          0x02
+#define TCP_ACK          0x10
+#define SENDERS_MAX      8192 /* a name server asks from a new port each time, for a moment */
+#define SENDERS_KNOWN_US (240 * G_TIME_SPAN_SECOND) /* for so long libslirp keeps a UDP socket */
+
+/* What libslirp has a UDP socket for. */
+typedef struct Sender
+{
+  uint8_t address[16]; /* as it is in the packet, and the rest zero */
+  uint16_t port;
+} Sender;
 
 struct NetGuard
 {
@@ -25,9 +32,29 @@ struct NetGuard
   uint8_t dns6[16];
   uint8_t gateway6[16];
   NetReassembly *reassembly;
-  int64_t ports_since_us;
-  uint8_t ports[PORTS / 8]; /* of the guest's, that have a UDP socket */
+  int64_t senders_since_us;
+  GHashTable *senders; /* a set of Sender, at most SENDERS_MAX */
 };
+
+static guint
+hash_sender (gconstpointer key)
+{
+  const Sender *sender = key;
+  guint hash = sender->port;
+
+  for (unsigned i = 0; i < sizeof sender->address; i++)
+    hash = hash * 33 + sender->address[i];
+  return hash;
+}
+
+static gboolean
+is_same_sender (gconstpointer a, gconstpointer b)
+{
+  const Sender *one = a, *other = b;
+
+  return one->port == other->port &&
+         memcmp (one->address, other->address, sizeof one->address) == 0;
+}
 
 NetGuard *
 net_guard_new (uint32_t dns, const uint8_t dns6[16], const uint8_t gateway6[16])
@@ -39,6 +66,7 @@ net_guard_new (uint32_t dns, const uint8_t dns6[16], const uint8_t gateway6[16])
   memcpy (guard->dns6, dns6, sizeof guard->dns6);
   memcpy (guard->gateway6, gateway6, sizeof guard->gateway6);
   guard->reassembly = net_reassembly_new ();
+  guard->senders = g_hash_table_new_full (hash_sender, is_same_sender, g_free, NULL);
   return guard;
 }
 
@@ -48,6 +76,7 @@ net_guard_free (NetGuard *guard)
   if (!guard)
     return;
   net_reassembly_free (guard->reassembly);
+  g_hash_table_unref (guard->senders);
   g_free (guard);
 }
 
@@ -88,7 +117,30 @@ is_ping_of_others (const NetGuard *guard, const NetFrame *frame, const uint8_t *
          !is_for_network_itself (guard, bytes + frame->network + 24);
 }
 
-/* libslirp has one UDP socket for each of the guest's ports, and one for each TCP connection and ping. */
+static bool
+has_udp_socket (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, bool is_full,
+                int64_t now_us)
+{
+  const uint8_t *ip = bytes + frame->network;
+  Sender sender = { .port = net_get_u16 (bytes + frame->transport) };
+
+  if (frame->ipv6)
+    memcpy (sender.address, ip + 8, 16);
+  else
+    memcpy (sender.address, ip + 12, 4);
+  if (now_us - guard->senders_since_us > SENDERS_KNOWN_US ||
+      (!is_full && g_hash_table_size (guard->senders) >= SENDERS_MAX))
+    {
+      guard->senders_since_us = now_us;
+      g_hash_table_remove_all (guard->senders);
+    }
+  const bool known = g_hash_table_contains (guard->senders, &sender);
+  if (!known && !is_full)
+    g_hash_table_add (guard->senders, g_memdup2 (&sender, sizeof sender));
+  return known || !is_full;
+}
+
+/* libslirp has one UDP socket for each address and port that the guest sends from, and one for each TCP connection and ping. */
 static bool
 has_socket (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsigned n_sockets,
             int64_t now_us)
@@ -103,18 +155,7 @@ has_socket (NetGuard *guard, const NetFrame *frame, const uint8_t *bytes, unsign
   if (frame->protocol != NET_PROTOCOL_UDP)
     return !is_full ||
            frame->protocol == NET_PROTOCOL_ICMPV6; /* neighbour discovery has to go on */
-  if (size < 2)
-    return false;
-  const uint16_t port = net_get_u16 (transport);
-  if (now_us - guard->ports_since_us > PORTS_KNOWN_US)
-    {
-      guard->ports_since_us = now_us;
-      memset (guard->ports, 0, sizeof guard->ports);
-    }
-  if (is_full)
-    return guard->ports[port / 8] >> port % 8 & 1;
-  guard->ports[port / 8] |= 1u << port % 8;
-  return true;
+  return size >= 2 && has_udp_socket (guard, frame, bytes, is_full, now_us);
 }
 
 static bool

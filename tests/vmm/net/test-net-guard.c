@@ -212,6 +212,37 @@ test_too_many_sockets (Fixture *f, gconstpointer data)
   g_assert_false (check_udp (f, WORLD, 1000, 99));
 }
 
+/* Each address that a guest sends from has sockets of its own. */
+static void
+test_too_many_by_address (Fixture *f, gconstpointer data)
+{
+  uint8_t frame[128] = { 0 };
+  const size_t size = make (frame, NET_PROTOCOL_UDP, WORLD, 8);
+
+  g_assert_true (check (f, frame, size));
+  f->n_sockets = FULL;
+  g_assert_true (check (f, frame, size));
+  frame[NET_ETH_HEADER + 15] ^= 1;
+  g_assert_false (check (f, frame, size));
+  g_assert_false (check_ipv6 (f, NET_PROTOCOL_UDP, "2001:db8::1", 99));
+  f->n_sockets = 0;
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_UDP, "2001:db8::1", 99));
+  f->n_sockets = FULL;
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_UDP, "2001:db8::1", 99));
+  g_assert_true (check_ipv6 (f, NET_PROTOCOL_UDP, "2001:db8::2", 99));
+}
+
+/* Who sends from ever new ports, as a name server, is not held up while the sockets are few. */
+static void
+test_many_ports (Fixture *f, gconstpointer data)
+{
+  for (unsigned i = 1; i < 60000; i++)
+    g_assert_true (check_udp (f, WORLD, i, 53));
+  f->n_sockets = FULL;
+  g_assert_true (check_udp (f, WORLD, 59999, 53));
+  g_assert_false (check_udp (f, WORLD, 60000, 53));
+}
+
 static void
 test_in_order (Fixture *f, gconstpointer data)
 {
@@ -294,6 +325,8 @@ main (int argc, char **argv)
   ADD ("closed-ipv6", test_closed_ipv6);
   ADD ("ping-ipv6", test_ping_ipv6);
   ADD ("too-many-sockets", test_too_many_sockets);
+  ADD ("too-many-by-address", test_too_many_by_address);
+  ADD ("many-ports", test_many_ports);
   ADD ("fragments/in-order", test_in_order);
   ADD ("fragments/any-order", test_any_order);
   ADD ("fragments/largest", test_largest);
