@@ -508,6 +508,16 @@ start_flush (VirtioGpu *gpu, const Request *request)
     on_flush_done (flush);
 }
 
+/* What follows the header. What follows that is read by the command: nothing is read twice. */
+static bool
+read_rest (const Command *command, Request *request)
+{
+  const size_t header = sizeof request->command.hdr, rest = command->size - header;
+
+  return iov_read (request->element->out, request->element->n_out, header,
+                   (uint8_t *) &request->command + header, rest) == rest;
+}
+
 static void
 run_request (VirtioGpu *gpu, unsigned queue)
 {
@@ -517,9 +527,8 @@ run_request (VirtioGpu *gpu, unsigned queue)
   memset (&request, 0, sizeof request);
   request.element = &gpu->element;
   request.response_size = sizeof request.response.hdr;
-  size_t size =
-      iov_read (gpu->element.out, gpu->element.n_out, 0, &request.command, sizeof request.command);
-  const struct virtio_gpu_ctrl_hdr *wire = &request.command.hdr;
+  struct virtio_gpu_ctrl_hdr *wire = &request.command.hdr;
+  const size_t size = iov_read (gpu->element.out, gpu->element.n_out, 0, wire, sizeof *wire);
   uint32_t answer = VIRTIO_GPU_RESP_ERR_UNSPEC;
 
   if (size < sizeof *wire)
@@ -535,7 +544,7 @@ run_request (VirtioGpu *gpu, unsigned queue)
   const Command *command = find_command (queue, request.header.type);
   if (!command)
     guest_log (&gpu->log, "unknown command %#x", request.header.type);
-  else if (size < command->size)
+  else if (!read_rest (command, &request))
     guest_log (&gpu->log, "%s is cut short", command->name);
   else if ((answer = command->run (gpu, &request)) >= VIRTIO_GPU_RESP_ERR_UNSPEC)
     guest_log (&gpu->log, "%s refused: answer %#x", command->name, answer);

@@ -8,6 +8,7 @@
 
 #include "ahci-driver.h"
 #include "block-calls.h"
+#include "changing-memory.h"
 #include "block/block-raw.h"
 #include "platform/ata-disk.h"
 
@@ -885,6 +886,25 @@ test_without_bus_master (Fixture *f, gconstpointer data)
   g_assert_cmphex (get (f, TFD), ==, GOOD);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/ahci/hostile-8-memory-changes/" name, Fixture, data, setup_changing, func,         \
+              teardown_changing)
+
 #define TEST(name, function) g_test_add ("/ahci/" name, Fixture, NULL, setup, function, teardown)
 
 int
@@ -922,5 +942,10 @@ main (int argc, char **argv)
   TEST ("hostile-7-stop-in-work", test_stop_in_work);
   TEST ("long-list", test_long_list);
   TEST ("without-bus-master", test_without_bus_master);
+  ADD_CHANGING ("identify", NULL, test_identify);
+  ADD_CHANGING ("read", NULL, test_read);
+  ADD_CHANGING ("write", NULL, test_write);
+  ADD_CHANGING ("queued", NULL, test_queued);
+  ADD_CHANGING ("trim", NULL, test_trim);
   return g_test_run ();
 }

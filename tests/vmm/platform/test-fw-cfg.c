@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "changing-memory.h"
+
 #define MEMORY   UINT64_C (0x10000)
 #define SELECTOR FW_CFG_PORT
 #define DATA     (FW_CFG_PORT + 1)
@@ -253,6 +255,15 @@ test_wrong_widths (Fixture *fixture, const void *data)
   g_assert_cmphex (address_space_read (fixture->ports, DATA, 1), ==, 0);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+test_memory_changes (Fixture *fixture, const void *data)
+{
+  changing_memory_begin ();
+  test_dma (fixture, data);
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+}
+
 static void
 add (const char *name, void (*test) (Fixture *fixture, const void *data))
 {
@@ -270,6 +281,7 @@ main (int argc, char **argv)
   add ("late", test_contents_made_when_selected);
   add ("dma", test_dma);
   add ("hostile-17-dma", test_hostile_dma);
+  add ("hostile-8-memory-changes", test_memory_changes);
   add ("widths", test_wrong_widths);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
 
+#include "changing-memory.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-balloon.h"
 #include "virtio/virtio-device-private.h"
@@ -353,6 +354,25 @@ test_stats (Fixture *f, gconstpointer data)
   g_assert_cmpint (stats.updated, ==, 0);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-balloon/hostile-8-memory-changes/" name, Fixture, data, setup_changing,     \
+              func, teardown_changing)
+
 #define ADD(name, func) ADD_AFTER (name, func, setup)
 #define ADD_AFTER(name, func, setup)                                                               \
   g_test_add ("/virtio-balloon/" name, Fixture, NULL, setup, func, teardown)
@@ -373,5 +393,8 @@ main (int argc, char **argv)
   ADD ("target-is-readonly", test_target_is_readonly);
   ADD ("actual", test_actual);
   ADD ("stats", test_stats);
+  ADD_CHANGING ("inflate", NULL, test_inflate);
+  ADD_CHANGING ("too-many-pfns", NULL, test_too_many_pfns);
+  ADD_CHANGING ("stats", NULL, test_stats);
   return g_test_run ();
 }

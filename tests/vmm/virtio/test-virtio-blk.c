@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "block-calls.h"
+#include "changing-memory.h"
 #include "virtio-driver.h"
 #include "block/block-raw.h"
 #include "virtio/virtio-blk.h"
@@ -657,6 +658,25 @@ test_own_thread (void)
   teardown (&f, NULL);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-blk/hostile-8-memory-changes/" name, Fixture, data, setup_changing, func,   \
+              teardown_changing)
+
 #define ADD(name, options, func)                                                                   \
   g_test_add ("/virtio-blk/" name, Fixture, &options, setup, func, teardown)
 
@@ -687,5 +707,12 @@ main (int argc, char **argv)
   ADD ("no-status", writable, test_no_status);
   ADD ("hostile-15-truncated-under-us", writable, test_truncated_under_us);
   g_test_add_func ("/virtio-blk/own-thread", test_own_thread);
+  ADD_CHANGING ("read", &writable, test_read);
+  ADD_CHANGING ("write-and-flush", &writable, test_write_and_flush);
+  ADD_CHANGING ("unaligned", &writable, test_unaligned_memory);
+  ADD_CHANGING ("discard", &writable, test_discard);
+  ADD_CHANGING ("write-zeroes", &writable, test_write_zeroes);
+  ADD_CHANGING ("discard-counts", &writable, test_discard_counts);
+  ADD_CHANGING ("sector-overflow", &writable, test_sector_overflow);
   return g_test_run ();
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <linux/virtio_console.h>
 
+#include "changing-memory.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-console.h"
 
@@ -501,7 +502,26 @@ test_reset_in_any_state (Fixture *f, gconstpointer data)
   close (host);
 }
 
-#define PORTS           GINT_TO_POINTER (true)
+#define PORTS GINT_TO_POINTER (true)
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-console/hostile-8-memory-changes/" name, Fixture, data, setup_changing,     \
+              func, teardown_changing)
+
 #define ADD(name, func) g_test_add ("/virtio-console/" name, Fixture, NULL, setup, func, teardown)
 #define ADD_PORTS(name, func)                                                                      \
   g_test_add ("/virtio-console/" name, Fixture, PORTS, setup, func, teardown)
@@ -527,5 +547,7 @@ main (int argc, char **argv)
   ADD_PORTS ("hostile-18-control-burst", test_control_burst);
   ADD_PORTS ("hostile-11-never-read", test_never_read);
   ADD_PORTS ("hostile-7-reset-in-any-state", test_reset_in_any_state);
+  ADD_CHANGING ("control", PORTS, test_ports_are_told);
+  ADD_CHANGING ("both-ways", PORTS, test_both_ways);
   return g_test_run ();
 }

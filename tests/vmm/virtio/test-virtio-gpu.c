@@ -3,6 +3,7 @@
 #include <string.h>
 #include <linux/virtio_gpu.h>
 
+#include "changing-memory.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-gpu-edid.h"
 #include "virtio/virtio-gpu-resource.h"
@@ -686,6 +687,25 @@ test_short_and_unknown_commands_are_answered (Fixture *f, const void *data)
                     0);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, const void *data)
+{
+  set_up (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, const void *data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  tear_down (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-gpu/hostile-8-memory-changes/" name, Fixture, data, setup_changing, func,   \
+              teardown_changing)
+
 #define ADD(NAME, FUNC) g_test_add ("/virtio-gpu/" NAME, Fixture, NULL, set_up, FUNC, tear_down)
 
 int
@@ -719,5 +739,11 @@ main (int argc, char **argv)
        test_hostile_12_a_freed_resource_leaves_the_scanout);
   ADD ("hostile-12-a-large-cursor-is-refused", test_hostile_12_a_large_cursor_is_refused);
   ADD ("short-and-unknown-commands-are-answered", test_short_and_unknown_commands_are_answered);
+  ADD_CHANGING ("picture", NULL, test_a_picture_reaches_the_front);
+  ADD_CHANGING ("transfer", NULL, test_a_transfer_touches_its_rectangle_only);
+  ADD_CHANGING ("part", NULL, test_a_part_of_a_resource_can_be_the_scanout);
+  ADD_CHANGING ("cursor", NULL, test_the_cursor_is_shown_moved_and_hidden);
+  ADD_CHANGING ("backing", NULL, test_hostile_12_backing_and_offsets_are_checked);
+  ADD_CHANGING ("sizes", NULL, test_hostile_12_sizes_are_refused);
   return g_test_run ();
 }

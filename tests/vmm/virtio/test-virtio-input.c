@@ -2,6 +2,7 @@
 #include <linux/input-event-codes.h>
 #include <linux/virtio_input.h>
 
+#include "changing-memory.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-input.h"
 
@@ -260,6 +261,25 @@ test_any_selection (Fixture *f, gconstpointer data)
 
 #define KEYBOARD GINT_TO_POINTER (INPUT_KEYBOARD)
 #define TABLET   GINT_TO_POINTER (INPUT_POINTER)
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-input/hostile-8-memory-changes/" name, Fixture, data, setup_changing, func, \
+              teardown_changing)
+
 #define ADD(name, kind, func)                                                                      \
   g_test_add ("/virtio-input/" name, Fixture, kind, setup, func, teardown)
 
@@ -275,5 +295,6 @@ main (int argc, char **argv)
   ADD ("keyboard-config", KEYBOARD, test_keyboard_config);
   ADD ("tablet-config", TABLET, test_tablet_config);
   ADD ("hostile-5-any-selection", TABLET, test_any_selection);
+  ADD_CHANGING ("leds", KEYBOARD, test_leds);
   return g_test_run ();
 }

@@ -6,6 +6,7 @@
 
 #include "net/net-frame.h"
 #include "net/net-offload.h"
+#include "changing-memory.h"
 #include "virtio-driver.h"
 
 #define RAM    (32u << 20)
@@ -504,6 +505,25 @@ test_reset (Fixture *f, gconstpointer data)
   g_assert_cmpuint (used (f), ==, 1);
 }
 
+/* What the device was told is gone as soon as it has read it: it goes by its copy. */
+static void
+setup_changing (Fixture *f, gconstpointer data)
+{
+  setup (f, data);
+  changing_memory_begin ();
+}
+
+static void
+teardown_changing (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (changing_memory_end (), >, 0);
+  teardown (f, data);
+}
+
+#define ADD_CHANGING(name, data, func)                                                             \
+  g_test_add ("/virtio-net/hostile-8-memory-changes/" name, Fixture, data, setup_changing, func,   \
+              teardown_changing)
+
 #define ADD(name, func, features)                                                                  \
   g_test_add ("/virtio-net/" name, Fixture, GSIZE_TO_POINTER (features), setup, func, teardown)
 #define PLAIN (BIT (VIRTIO_F_VERSION_1) | BIT (VIRTIO_NET_F_MAC))
@@ -533,5 +553,8 @@ main (int argc, char **argv)
   ADD ("mss-plain", test_mss_plain, PLAIN);
   ADD ("empty-buffer", test_empty_buffer, 0);
   ADD ("hostile-7-reset", test_reset, 0);
+  ADD_CHANGING ("transmit", NULL, test_transmit);
+  ADD_CHANGING ("transmit-long", NULL, test_transmit_long);
+  ADD_CHANGING ("transmit-lies", NULL, test_transmit_lies);
   return g_test_run ();
 }
