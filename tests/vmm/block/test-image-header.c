@@ -244,11 +244,11 @@ main (int argc, char **argv)
   g_setenv ("LC_ALL", "C", TRUE);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/image-header/headers", test_headers);
-  g_test_add_func ("/image-header/lies", test_lies);
-  g_test_add_func ("/image-header/backing-is-refused", test_backing_is_refused);
+  g_test_add_func ("/image-header/hostile-19-lies", test_lies);
+  g_test_add_func ("/image-header/hostile-19-backing-is-refused", test_backing_is_refused);
   g_test_add_func ("/image-header/backing-that-is-allowed", test_backing_that_is_allowed);
-  g_test_add_func ("/image-header/none-but-allowed", test_none_but_allowed);
-  g_test_add_func ("/image-header/vmdk", test_vmdk);
+  g_test_add_func ("/image-header/hostile-19-none-but-allowed", test_none_but_allowed);
+  g_test_add_func ("/image-header/hostile-19-vmdk-in-files", test_vmdk);
   g_test_add_func ("/image-header/missing", test_missing);
   return g_test_run ();
 }

@@ -699,9 +699,9 @@ main (int argc, char **argv)
   ADD ("memfd/the-picture-follows-a-new-surface", MEMFD, test_the_picture_follows_a_new_surface);
   ADD ("the-next-client-finds-the-whole-picture", NULL,
        test_the_next_client_finds_the_whole_picture_whichever_way);
-  ADD ("a-stalled-client-delays-nobody", NULL, test_a_stalled_client_delays_nobody);
-  ADD ("garbage-is-dropped", NULL, test_garbage_is_dropped);
-  ADD ("garbage-does-not-change-how-the-picture-goes", NULL,
+  ADD ("hostile-18-a-stalled-client-delays-nobody", NULL, test_a_stalled_client_delays_nobody);
+  ADD ("hostile-18-garbage-is-dropped", NULL, test_garbage_is_dropped);
+  ADD ("hostile-18-garbage-does-not-change-how-the-picture-goes", NULL,
        test_garbage_does_not_change_how_the_picture_goes);
   ADD ("hostile-18-draws/a-client-that-hangs-delays-no-new-surface", DRAWS,
        test_hostile_18_a_client_that_hangs_delays_no_new_surface);
