@@ -49,6 +49,8 @@ typedef struct BlockBackendOps
   void (*kick) (void *opaque);
   /* Calls done () for each completed request. */
   void (*reap) (void *opaque);
+  /* As reap, but without asking to be woken for what comes next. NULL: reap is used. */
+  void (*look) (void *opaque);
   /* Waits until no request is in flight; each had its done (). */
   void (*drain) (void *opaque);
   /* Waits for what is in flight. */
