@@ -24,7 +24,8 @@ NAME, NAME_ADDRESS = "alcove.test", "192.0.2.7"
 SIZE = 6 << 20
 DATA = random.Random(5).randbytes(SIZE)
 HASH = hashlib.sha256(DATA).hexdigest()
-FORWARDS = "forward=tcp:2222:22,forward=udp:5353:53"
+FORWARDS = "forward=tcp:2222:22,forward=udp:5353:53,forward=tcp:[::1]:2222-:22,forward=udp:[::1]:5353-:53"
+LOOPBACKS = (("IPv4", "127.0.0.1"), ("IPv6", "::1"))
 SECRET = b"of this computer alone\n"
 
 
@@ -80,6 +81,10 @@ class Server6(socketserver.ThreadingTCPServer):
     address_family = socket.AF_INET6
 
 
+class UDPServer6(socketserver.ThreadingUDPServer):
+    address_family = socket.AF_INET6
+
+
 def serve(kind, address, port, handler):
     kind.allow_reuse_address = True
     server = kind((address, port), handler)
@@ -99,6 +104,9 @@ def make_world():
     serve(socketserver.ThreadingUDPServer, WORLD, 9002, Echo)
     serve(socketserver.ThreadingTCPServer, "127.0.0.1", 9003, Secret)
     serve(socketserver.ThreadingUDPServer, "127.0.0.1", 9003, Echo)
+    serve(UDPServer6, WORLD6, 9002, Echo)
+    serve(Server6, "::1", 9003, Secret)
+    serve(UDPServer6, "::1", 9003, Echo)
     serve(socketserver.ThreadingUDPServer, WORLD, 53, Names)
 
 
@@ -108,8 +116,14 @@ def check_lease(checks, guest):
     checks.check("DHCP: an address", "10.0.2.15/24" in guest.shell("ip -4 addr show eth0"), guest.shell("cat /tmp/lease"))
     checks.check("a route", "default via 10.0.2.2" in guest.shell("ip route"))
     checks.equal("a DNS server", guest.shell("cat /etc/resolv.conf"), "nameserver 10.0.2.3")
-    found = guest.shell("for i in $(seq 40); do ip -6 addr show eth0 | grep -q 'fec0:.*global\\|fec0:.*site' && ip -6 route | grep -q default && break; sleep 0.5; done; ip -6 addr show eth0")
+    found = wait_ipv6(guest)
     checks.check("IPv6: an address by router advertisement", "fec0::" in found, found)
+
+
+def wait_ipv6(guest):
+    """An address that is the guest's for sure, and a route."""
+    return guest.shell("for i in $(seq 40); do ip -6 addr show eth0 | grep fec0: | grep -qv tentative && ip -6 route | grep -q default && break; sleep 0.5; done; "
+                       "ip -6 addr show eth0")
 
 
 def check_names(checks, guest):
@@ -144,6 +158,7 @@ def check_transfers(checks, guest):
         checks.check("in long segments", max(sent, received) < SIZE // 1448 // 3, f"{received} packets received, {sent} sent")
     for size in (1, 1400, 8000):
         checks.equal(f"UDP: {size} bytes and back", guest.shell(f"guest-udp ask {WORLD} 9002 {size}"), str(size))
+    checks.equal("UDP by IPv6: 1400 bytes and back", guest.shell(f"guest-udp ask {WORLD6} 9002 1400"), "1400")
 
 
 def ask_tcp(port, data, address="127.0.0.1"):
@@ -156,11 +171,18 @@ def ask_tcp(port, data, address="127.0.0.1"):
         return back
 
 
-def ask_udp(port, data):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.settimeout(2)
+def open_udp(address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sender = socket.socket(family, socket.SOCK_DGRAM)
+    sender.settimeout(2)
+    sender.connect((address, port))
+    return sender
+
+
+def ask_udp(port, data, address="127.0.0.1"):
+    with open_udp(address, port) as sender:
         for _ in range(10):
-            sender.sendto(data, ("127.0.0.1", port))
+            sender.send(data)
             try:
                 return sender.recv(65536)
             except TimeoutError:
@@ -170,8 +192,9 @@ def ask_udp(port, data):
 
 def check_forwards(checks, guest):
     start_echoes(guest)
-    checks.check("a TCP forward: a MiB and back", ask_tcp(2222, DATA[:1 << 20]) == DATA[:1 << 20])
-    checks.equal("a UDP forward: a datagram and back", ask_udp(5353, b"hello"), b"hello")
+    for kind, address in LOOPBACKS:
+        checks.check(f"a TCP forward by {kind}: a MiB and back", ask_tcp(2222, DATA[:1 << 20], address) == DATA[:1 << 20])
+        checks.equal(f"a UDP forward by {kind}: a datagram and back", ask_udp(5353, b"hello", address), b"hello")
 
 
 def check_forwards_later(checks, guest):
@@ -181,6 +204,17 @@ def check_forwards_later(checks, guest):
     checks.equal("a forward that is added, on another address", ask_tcp(2223, b"hello", WORLD), b"hello")
     qmp.run("x-alcove-hostfwd-remove", forward=f"tcp:{WORLD}:2223")
     checks.check("and removed", is_refused(2223, WORLD))
+    for kind, address in (("IPv4", WORLD), ("IPv6", f"[{WORLD6}]")):
+        bare = address.strip("[]")
+        checks.check(f"a UDP port by {kind} that is closed", is_udp_refused(5354, bare))
+        qmp.run("x-alcove-hostfwd-add", forward=f"udp:{address}:5354-:53")
+        checks.equal("a forward that is added", ask_udp(5354, b"again", bare), b"again")
+        qmp.run("x-alcove-hostfwd-remove", forward=f"udp:{address}:5354")
+        checks.check("and removed", is_udp_refused(5354, bare))
+    qmp.run("x-alcove-hostfwd-add", forward=f"tcp:[{WORLD6}]:2223-:22")
+    checks.equal("a TCP forward by IPv6 that is added", ask_tcp(2223, b"hello", WORLD6), b"hello")
+    qmp.run("x-alcove-hostfwd-remove", forward=f"tcp:[{WORLD6}]:2223")
+    checks.check("and removed", is_refused(2223, WORLD6))
     try:
         qmp.run("x-alcove-hostfwd-add", forward=f"tcp:{WORLD}:9000-:22")
         checks.check("one to a port in use is refused", False)
@@ -190,10 +224,11 @@ def check_forwards_later(checks, guest):
 
 
 def check_closed(checks, guest):
-    for address in ("10.0.2.2", "10.0.2.3"):
+    for address in ("10.0.2.2", "10.0.2.3", "fec0::2", "fec0::3"):
         answer = guest.shell(f"nc -w 2 {address} 9003 </dev/null", status=None)
         checks.check(f"the host's own loopback is closed: TCP to {address}", SECRET.decode().strip() not in answer, answer)
-    checks.equal("and UDP", guest.shell("guest-udp ask 10.0.2.2 9003 20"), "0")
+    for address in ("10.0.2.2", "fec0::2"):
+        checks.equal(f"and UDP to {address}", guest.shell(f"guest-udp ask {address} 9003 20"), "0")
 
 
 def is_refused(port, address="127.0.0.1"):
@@ -204,8 +239,21 @@ def is_refused(port, address="127.0.0.1"):
     return False
 
 
+def is_udp_refused(port, address):
+    with open_udp(address, port) as sender:
+        sender.send(b"hello?")
+        try:
+            sender.recv(65536)
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:
+            pass
+    return False
+
+
 def start_echoes(guest):
-    guest.shell("nc -ll -p 22 -e cat >/dev/null 2>&1 & guest-udp echo 53 >/tmp/udp & while ! grep -q listening /tmp/udp; do sleep 0.1; done")
+    guest.shell("nc -ll -p 22 -e cat >/dev/null 2>&1 & guest-udp echo 53 >/tmp/udp & "
+                "while ! grep -q listening /tmp/udp || ! grep -q ':0016 .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done")
 
 
 def test_open(checks, options):
@@ -222,9 +270,11 @@ def test_restricted(checks, options):
         guest.shell("udhcpc -i eth0 -n -q -t 10 -T 1 >/tmp/lease 2>&1")
         checks.equal("restricted: the lease names no gateway", guest.shell("ip route | grep -c default", status=None), "0")
         guest.shell("ip route add default via 10.0.2.2 dev eth0")
-        answer = guest.shell(f"nc -w 2 {WORLD} 9000 </dev/null | wc -c", status=None)
-        checks.equal("the world cannot be reached all the same", answer.split()[-1], "0")
-        checks.equal("nor by UDP", guest.shell(f"guest-udp ask {WORLD} 9002 20"), "0")
+        wait_ipv6(guest)
+        for address in (WORLD, WORLD6):
+            answer = guest.shell(f"nc -w 2 {address} 9000 </dev/null | wc -c", status=None)
+            checks.equal(f"the world cannot be reached all the same: {address}", answer.split()[-1], "0")
+            checks.equal("nor by UDP", guest.shell(f"guest-udp ask {address} 9002 20"), "0")
         check_forwards(checks, guest)
 
 
