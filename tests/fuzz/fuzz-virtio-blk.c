@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 
 #include "fuzz-input.h"
+#include "block/block-raw.h"
 #include "virtio-driver.h"
 #include "virtio/virtio-blk.h"
 
@@ -129,16 +130,16 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
   g_autoptr (GError) error = NULL;
   World world = { .memory = guest_memory_new (MEMORY_SIZE, MEMORY_SIZE, UINT64_C (4) << 30, NULL) };
-  const VirtioBlkConfig config = {
-    .file = path,
+  VirtioBlkConfig config = {
     .readonly = flags & FLAG_READONLY,
     .serial = "fuzz",
     .n_queues = QUEUES,
   };
 
   g_assert_cmpint (ftruncate (fd, IMAGE_SIZE), ==, 0);
-  world.blk = virtio_blk_new (&config, world.memory, g_main_context_default (), &error);
+  block_raw_open_backend (path, config.readonly, &config.backend, &error);
   g_assert_no_error (error);
+  world.blk = virtio_blk_new (&config, world.memory, g_main_context_default ());
   start_driver (&world);
   for (unsigned i = 0; i < MAX_REQUESTS && input.size > 0; i++)
     step (&world, &input);

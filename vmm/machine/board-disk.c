@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "block/block-raw.h"
 #include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "machine/board-sata.h"
@@ -117,8 +118,7 @@ make_raw (BoardDisk *disk, unsigned n_queues, GError **error)
 {
   const VmDiskConfig *config = get_config (disk);
   g_autofree char *serial = g_strdup_printf ("disk%u", disk->index);
-  const VirtioBlkConfig raw = {
-    .file = config->file,
+  VirtioBlkConfig raw = {
     .readonly = config->readonly,
     .serial = serial,
     .n_queues = MIN (n_queues, VIRTIO_BLK_QUEUES_MAX),
@@ -126,8 +126,10 @@ make_raw (BoardDisk *disk, unsigned n_queues, GError **error)
     .opaque = disk,
   };
 
-  disk->blk = virtio_blk_new (&raw, disk->board->memory, NULL, error);
-  return disk->blk ? virtio_blk_get_device (disk->blk) : NULL;
+  if (!block_raw_open_backend (config->file, config->readonly, &raw.backend, error))
+    return NULL;
+  disk->blk = virtio_blk_new (&raw, disk->board->memory, NULL);
+  return virtio_blk_get_device (disk->blk);
 }
 
 static void

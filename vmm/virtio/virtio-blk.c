@@ -10,14 +10,17 @@
 #include "base/fd-source.h"
 #include "base/iov.h"
 #include "base/loop-thread.h"
-#include "block/block-raw.h"
+#include "base/poll-window.h"
 #include "virtio/virtio-device-private.h"
 
 /* Theory of operation
  *
- * notify () takes every request of a queue, prepares each on the image's ring and enters the kernel once; the ring's completions
+ * notify () takes every request of a queue, prepares each for the backend and kicks it once; completions
  * are pushed as they come and the guest is interrupted once a batch. Both run on the disk's context with the device's lock held, which
- * guards the image as well. All queues share the ring, because they share the thread.
+ * guards the backend as well. All queues share it, because they share the thread.
+ *
+ * While requests follow one another closely the disk's own thread looks at its rings instead of sleeping (linger ()): a guest that sees
+ * notifications switched off leaves without an exit, finds several answers behind one interrupt, and nobody has to be woken.
  *
  * A request for which the host has no room is kept as it is, and its owner told, who pauses the machine; virtio_blk_resume () goes on with it.
  *
@@ -50,9 +53,10 @@ struct VirtioBlk
   VirtioDevice *device;
   LoopThread *thread; /* NULL: on somebody else's context */
   GMainContext *context;
-  GSource *completions; /* NULL: no ring to poll */
-  BlockRaw *raw;
+  GSource *completions; /* NULL: nothing to poll */
+  BlockBackend backend;
   uint64_t sectors;
+  unsigned n_queues;
   bool readonly;
   void (*no_room) (void *opaque, int code);
   void *opaque;
@@ -60,6 +64,8 @@ struct VirtioBlk
   struct virtio_blk_config config; /* little-endian */
 
   /* Guarded by the device's lock. */
+  unsigned in_flight; /* requests that the backend has */
+  PollWindow window;
   BlkRequest *spare;
   BlkRequest *kept; /* a list in the order of failure; kept_tail: where to append */
   BlkRequest **kept_tail;
@@ -102,11 +108,27 @@ request_keep (BlkRequest *request)
 }
 
 static void
+submit (BlkRequest *request)
+{
+  const BlockBackend *backend = &request->blk->backend;
+
+  request->blk->in_flight++;
+  backend->ops->submit (backend->opaque, &request->io);
+}
+
+static void
+kick (VirtioBlk *blk)
+{
+  blk->backend.ops->kick (blk->backend.opaque);
+}
+
+static void
 on_done (BlockRequest *io, int error)
 {
   BlkRequest *request = (BlkRequest *) io;
   VirtioBlk *blk = request->blk;
 
+  blk->in_flight--;
   if ((error == ENOSPC || error == EDQUOT) && blk->no_room &&
       virtio_device_get_queue (blk->device, request->queue))
     {
@@ -181,7 +203,7 @@ start_transfer (BlkRequest *request, BlockOperation operation, uint64_t sector)
   io->offset = sector * BLOCK_SECTOR_SIZE;
   io->durable = out && is_write_through (blk);
   request->written = out ? 0 : io->size;
-  block_raw_submit (blk->raw, io);
+  submit (request);
   return VIRTIO_BLK_S_OK;
 }
 
@@ -194,7 +216,7 @@ start_flush (BlkRequest *request)
       return VIRTIO_BLK_S_OK;
     }
   request->io.operation = BLOCK_FLUSH;
-  block_raw_submit (request->blk->raw, &request->io);
+  submit (request);
   return VIRTIO_BLK_S_OK;
 }
 
@@ -228,7 +250,7 @@ start_range (BlkRequest *request, BlockOperation operation)
   io->size = (uint64_t) n_sectors * BLOCK_SECTOR_SIZE;
   io->may_unmap = (flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) != 0;
   io->durable = operation == BLOCK_WRITE_ZEROES && is_write_through (blk);
-  block_raw_submit (blk->raw, io);
+  submit (request);
   return VIRTIO_BLK_S_OK;
 }
 
@@ -284,14 +306,16 @@ frame (BlkRequest *request, struct virtio_blk_outhdr *header)
   return true;
 }
 
-static void
-notify (void *opaque, unsigned index)
+/* Takes what a queue has. Returns how many requests that were. */
+static unsigned
+serve (VirtioBlk *blk, unsigned index)
 {
-  VirtioBlk *blk = opaque;
   Virtqueue *queue = virtio_device_get_queue (blk->device, index);
-  BlkRequest *request = request_new (blk, index);
   unsigned taken = 0;
 
+  if (!queue)
+    return 0;
+  BlkRequest *request = request_new (blk, index);
   for (; taken < QUEUE_SIZE && virtqueue_pop (queue, &request->element); taken++)
     {
       struct virtio_blk_outhdr header;
@@ -309,8 +333,93 @@ notify (void *opaque, unsigned index)
   request_release (request);
   if (taken == QUEUE_SIZE)
     virtio_device_notify_again (blk->device, index);
-  block_raw_kick (blk->raw);
+  if (taken > 0)
+    kick (blk);
+  return taken;
+}
+
+static unsigned
+serve_all (VirtioBlk *blk)
+{
+  unsigned taken = 0;
+
+  for (unsigned i = 0; i < blk->n_queues; i++)
+    taken += serve (blk, i);
+  return taken;
+}
+
+static void
+set_notification (VirtioBlk *blk, bool enabled)
+{
+  for (unsigned i = 0; i < blk->n_queues; i++)
+    {
+      Virtqueue *queue = virtio_device_get_queue (blk->device, i);
+
+      if (queue)
+        virtqueue_set_notification (queue, enabled);
+    }
+}
+
+static void
+reap (VirtioBlk *blk, bool again_soon)
+{
+  const BlockBackend *backend = &blk->backend;
+
+  if (again_soon && backend->ops->look)
+    backend->ops->look (backend->opaque);
+  else
+    backend->ops->reap (backend->opaque);
+  if (blk->in_flight == 0)
+    virtio_device_end_reset (blk->device);
+}
+
+/* Is there anything? Then it is done. */
+static bool
+look (VirtioBlk *blk)
+{
+  const unsigned in_flight = blk->in_flight;
+
+  reap (blk, true);
+  return blk->in_flight != in_flight || serve_all (blk) > 0;
+}
+
+/* Signals what is done, and looks for more as long as it comes soon. The lock is free between two looks, for a vCPU at the registers. */
+static void
+linger (VirtioBlk *blk)
+{
   signal_queues (blk);
+  poll_window_idle (&blk->window, g_get_monotonic_time ());
+  if (!blk->thread || !blk->window.is_open)
+    return;
+  set_notification (blk, false);
+  for (gint64 now = blk->window.idle_since; poll_window_is_open (&blk->window, now);)
+    {
+      virtio_device_unlock (blk->device);
+      __builtin_ia32_pause ();
+      virtio_device_lock (blk->device);
+      now = g_get_monotonic_time ();
+      if (!look (blk))
+        continue;
+      poll_window_event (&blk->window, now);
+      signal_queues (blk);
+      now = g_get_monotonic_time ();
+      poll_window_idle (&blk->window, now);
+    }
+  /* As they were, for who is woken; what came in between is taken. */
+  set_notification (blk, true);
+  serve_all (blk);
+  reap (blk, false);
+  signal_queues (blk);
+}
+
+static void
+notify (void *opaque, unsigned index)
+{
+  VirtioBlk *blk = opaque;
+
+  poll_window_event (&blk->window, g_get_monotonic_time ());
+  serve (blk, index);
+  linger (blk);
 }
 
 static gboolean
@@ -319,10 +428,9 @@ on_completions (gint fd, GIOCondition condition, gpointer opaque)
   VirtioBlk *blk = opaque;
 
   virtio_device_lock (blk->device);
-  block_raw_reap (blk->raw);
-  signal_queues (blk);
-  if (!block_raw_is_busy (blk->raw))
-    virtio_device_end_reset (blk->device);
+  poll_window_event (&blk->window, g_get_monotonic_time ());
+  reap (blk, false);
+  linger (blk);
   virtio_device_unlock (blk->device);
   return G_SOURCE_CONTINUE;
 }
@@ -345,9 +453,9 @@ virtio_blk_resume (VirtioBlk *blk)
   for (BlkRequest *request = take_kept (blk), *next; request; request = next)
     {
       next = request->next;
-      block_raw_submit (blk->raw, &request->io);
+      submit (request);
     }
-  block_raw_kick (blk->raw);
+  kick (blk);
   signal_queues (blk);
   virtio_device_unlock (blk->device);
 }
@@ -368,7 +476,7 @@ begin_reset (void *opaque)
   VirtioBlk *blk = opaque;
 
   drop_kept (blk);
-  return !block_raw_is_busy (blk->raw);
+  return blk->in_flight == 0;
 }
 
 static void
@@ -376,7 +484,7 @@ reset (void *opaque)
 {
   VirtioBlk *blk = opaque;
 
-  block_raw_drain (blk->raw);
+  blk->backend.ops->drain (blk->backend.opaque);
   drop_kept (blk);
   blk->unsignalled = 0;
   blk->config.wce = 1;
@@ -435,9 +543,9 @@ get_features (const VirtioBlkConfig *config)
 }
 
 static void
-init_config (VirtioBlk *blk, unsigned n_queues, unsigned alignment)
+init_config (VirtioBlk *blk)
 {
-  const unsigned physical = MAX (alignment, BLOCK_SECTOR_SIZE);
+  const unsigned physical = MAX (blk->backend.alignment, BLOCK_SECTOR_SIZE);
 
   blk->config = (struct virtio_blk_config){
     .capacity = GUINT64_TO_LE (blk->sectors),
@@ -445,7 +553,7 @@ init_config (VirtioBlk *blk, unsigned n_queues, unsigned alignment)
     .blk_size = GUINT32_TO_LE (BLOCK_SECTOR_SIZE),
     .physical_block_exp = g_bit_storage (physical / BLOCK_SECTOR_SIZE) - 1,
     .wce = 1,
-    .num_queues = GUINT16_TO_LE (n_queues),
+    .num_queues = GUINT16_TO_LE (blk->n_queues),
     .max_discard_sectors = GUINT32_TO_LE (RANGE_SECTORS),
     .max_discard_seg = GUINT32_TO_LE (1),
     .discard_sector_alignment = GUINT32_TO_LE (DISCARD_SECTORS),
@@ -458,35 +566,29 @@ init_config (VirtioBlk *blk, unsigned n_queues, unsigned alignment)
 static void
 watch_completions (VirtioBlk *blk)
 {
-  const int fd = block_raw_get_fd (blk->raw);
-
-  if (fd < 0)
+  if (blk->backend.fd < 0)
     return;
-  blk->completions = fd_source_new (fd, G_IO_IN, "virtio-blk completions");
+  blk->completions = fd_source_new (blk->backend.fd, G_IO_IN, "virtio-blk completions");
   g_source_set_callback (blk->completions, G_SOURCE_FUNC (on_completions), blk, NULL);
   g_source_attach (blk->completions, blk->context);
 }
 
 VirtioBlk *
-virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainContext *context,
-                GError **error)
+virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainContext *context)
 {
-  BlockImage image;
-
   g_return_val_if_fail (config->n_queues >= 1 && config->n_queues <= VIRTIO_BLK_QUEUES_MAX, NULL);
-  if (!block_image_open (&image, config->file, config->readonly, error))
-    return NULL;
 
   VirtioBlk *blk = g_new0 (VirtioBlk, 1);
-  blk->sectors = image.size / BLOCK_SECTOR_SIZE;
+  blk->backend = config->backend;
+  blk->sectors = config->backend.size / BLOCK_SECTOR_SIZE;
+  blk->n_queues = config->n_queues;
   blk->readonly = config->readonly;
   blk->no_room = config->no_room;
   blk->opaque = config->opaque;
   blk->kept_tail = &blk->kept;
   if (config->serial)
     memcpy (blk->serial, config->serial, strnlen (config->serial, sizeof blk->serial));
-  init_config (blk, config->n_queues, image.alignment);
-  blk->raw = block_raw_new (&image);
+  init_config (blk);
   if (!context)
     blk->thread = loop_thread_new ("disk");
   blk->context = g_main_context_ref (context ? context : loop_thread_get_context (blk->thread));
@@ -512,7 +614,7 @@ virtio_blk_free (VirtioBlk *blk)
       g_source_unref (blk->completions);
     }
   virtio_device_free (blk->device);
-  block_raw_free (blk->raw);
+  blk->backend.ops->free (blk->backend.opaque);
   g_main_context_unref (blk->context);
   while (blk->spare)
     {

@@ -1,8 +1,9 @@
 #pragma once
 
+#include "block/block-backend.h"
 #include "virtio/virtio-device.h"
 
-/* A disk (Virtual I/O Device 1.2, 5.2) on a raw image: several queues, flush, discard, write zeroes, serial number. Requests are
+/* A disk (Virtual I/O Device 1.2, 5.2) on any backend (block/block-backend.h): several queues, flush, discard, write zeroes, serial number. Requests are
  * taken, carried out and returned in a thread of the disk's own; no vCPU waits for one, but to reset the device.
  */
 typedef struct VirtioBlk VirtioBlk;
@@ -12,7 +13,7 @@ typedef struct VirtioBlk VirtioBlk;
 
 typedef struct VirtioBlkConfig
 {
-  const char *file;
+  BlockBackend backend; /* taken over */
   bool readonly;
   const char *serial; /* at most VIRTIO_BLK_SERIAL_MAX bytes count; NULL: none */
   unsigned n_queues;  /* 1..VIRTIO_BLK_QUEUES_MAX; one a vCPU is best */
@@ -23,14 +24,14 @@ typedef struct VirtioBlkConfig
   void *opaque;
 } VirtioBlkConfig;
 
-/* Opens and locks the file. context: where the disk works; NULL: in a thread of its own. Errors: block/block-image.h. */
+/* context: where the disk works; NULL: in a thread of its own. */
 VirtioBlk *virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory,
-                           GMainContext *context, GError **error);
+                           GMainContext *context);
 /* Waits for what is in flight. */
 void virtio_blk_free (VirtioBlk *blk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VirtioBlk, virtio_blk_free)
 
-/* Makes the requests again that were kept. */
+/* Makes the requests again that were kept. Any thread. */
 void virtio_blk_resume (VirtioBlk *blk);
 
 /* Borrowed. */
