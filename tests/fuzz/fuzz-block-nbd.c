@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "block/block-nbd.h"
+#include "disk-peer.h"
 #include "fuzz-input.h"
 
 #define SAYS_MAX 32768 /* what a socket holds without a reader */
@@ -21,9 +22,8 @@ enum
 
 typedef struct World
 {
+  DiskPeer peer; /* first: run () casts */
   FuzzInput input;
-  int peer; /* -1: none */
-  unsigned starts, losses;
 } World;
 
 typedef struct Request
@@ -40,49 +40,17 @@ static const uint8_t greeting[] = "NBDMAGICIHAVEOPT\0\3"
                                   "\0\3\xe8\x89\4\x55\x65\xa9\0\0\0\7\0\0\0\1\0\0\0";
 
 static void
-end (void *opaque)
+run (DiskPeer *peer)
 {
-  World *world = opaque;
-
-  if (world->peer >= 0)
-    close (world->peer);
-  world->peer = -1;
-}
-
-static int
-start (void *opaque, GError **error)
-{
-  World *world = opaque;
+  World *world = (World *) peer;
   const unsigned flags = fuzz_take (&world->input, 1);
   size_t n = fuzz_take (&world->input, 2) % SAYS_MAX;
   const uint8_t *bytes = fuzz_take_bytes (&world->input, &n);
-  int pair[2];
 
-  end (world);
-  world->starts++;
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
   if (flags & FLAG_GREETED)
-    g_assert_cmpint (write (pair[1], greeting, sizeof greeting), ==, sizeof greeting);
-  g_assert_cmpint (write (pair[1], bytes, n), ==, n);
-  shutdown (pair[1], SHUT_WR);
-  world->peer = pair[1];
-  return pair[0];
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  return NULL;
-}
-
-static void
-failed (void *opaque, const char *reason)
-{
-  World *world = opaque;
-
-  g_assert_nonnull (reason);
-  world->losses++;
-  g_assert_cmpuint (world->losses, <=, world->starts);
+    g_assert_cmpint (write (peer->fd, greeting, sizeof greeting), ==, sizeof greeting);
+  g_assert_cmpint (write (peer->fd, bytes, n), ==, n);
+  shutdown (peer->fd, SHUT_WR);
 }
 
 static void
@@ -97,10 +65,8 @@ on_done (BlockRequest *io, int error)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  World world = { .input = { data, size }, .peer = -1 };
-  const BlockNbdConfig config = {
-    .start = start, .end = end, .get_complaint = get_complaint, .failed = failed, .opaque = &world
-  };
+  World world = { .peer = { .run = run, .fd = -1 }, .input = { data, size } };
+  const BlockNbdConfig config = { DISK_PEER_CALLS (&world.peer) };
   BlockNbd *nbd = block_nbd_new (&config, NULL);
   g_autofree Request *requests = g_new0 (Request, REQUESTS);
   BlockBackend backend;
@@ -120,13 +86,13 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       for (unsigned i = 0; i < STARTS; i++)
         {
           backend.ops->reap (nbd);
-          if (world.losses == world.starts)
+          if (world.peer.n_failures == world.peer.n_starts)
             block_nbd_resume (nbd, NULL);
         }
       backend.ops->free (nbd);
       for (unsigned i = 0; i < REQUESTS; i++)
         g_assert_true (requests[i].done);
     }
-  end (&world);
+  disk_peer_end (&world.peer);
   return 0;
 }

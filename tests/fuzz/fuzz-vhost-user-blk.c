@@ -6,6 +6,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 
+#include "disk-peer.h"
 #include "fuzz-input.h"
 #include "vhost-user-script.h"
 #include "virtio-driver.h"
@@ -38,12 +39,11 @@ enum
 
 typedef struct World
 {
+  DiskPeer peer; /* first: run_back_end () casts */
   GuestMemory *memory;
   FuzzInput answers;
   unsigned flags;
   int record;
-  int peer; /* the back end's side; -1: none */
-  unsigned starts, losses;
   VhostUserBlk *blk;
   VirtioDriver *driver;
   unsigned added;
@@ -65,45 +65,14 @@ g_usleep (gulong microseconds)
 }
 
 static void
-end (void *opaque)
+run_back_end (DiskPeer *peer)
 {
-  World *world = opaque;
-
-  if (world->peer >= 0)
-    close (world->peer);
-  world->peer = -1;
-}
-
-static int
-start (void *opaque, GError **error)
-{
-  World *world = opaque;
+  World *world = (World *) peer;
   size_t n = fuzz_take (&world->answers, 2);
   const uint8_t *bytes = fuzz_take_bytes (&world->answers, &n);
-  int pair[2];
 
-  end (world);
-  world->starts++;
-  vhost_user_script_start (pair, (FuzzInput){ bytes, n },
-                           world->flags & FLAG_NO_FD ? -1 : world->record);
-  world->peer = pair[1];
-  return pair[0];
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  return NULL;
-}
-
-static void
-failed (void *opaque, const char *reason)
-{
-  World *world = opaque;
-
-  g_assert_nonnull (reason);
-  world->losses++;
-  g_assert_cmpuint (world->losses, <=, world->starts);
+  vhost_user_script_run (peer->fd, (FuzzInput){ bytes, n },
+                         world->flags & FLAG_NO_FD ? -1 : world->record);
 }
 
 static void
@@ -172,11 +141,7 @@ run (World *world, FuzzInput *steps)
   const VhostUserBlkConfig config = {
     .readonly = world->flags & FLAG_READONLY,
     .n_queues = QUEUES,
-    .start = start,
-    .end = end,
-    .get_complaint = get_complaint,
-    .failed = failed,
-    .opaque = world,
+    DISK_PEER_CALLS (&world->peer),
   };
   g_autoptr (GError) error = NULL;
 
@@ -196,7 +161,7 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   FuzzInput input = { data, size };
-  World world = { .flags = fuzz_take (&input, 1), .peer = -1 };
+  World world = { .peer = { .run = run_back_end, .fd = -1 }, .flags = fuzz_take (&input, 1) };
   FuzzInput steps;
 
   steps.size = fuzz_take (&input, 1);
@@ -209,7 +174,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       vhost_user_script_make_record (world.flags & FLAG_SHORT_FD ? 100 : RECORD, record, n_record);
   world.memory = guest_memory_new_shared (MEMORY_SIZE, MEMORY_SIZE, 4 * MEMORY_SIZE, NULL);
   run (&world, &steps);
-  end (&world);
+  disk_peer_end (&world.peer);
   close (world.record);
   guest_memory_free (world.memory);
   return 0;

@@ -3,6 +3,7 @@
 #include "fuzz-target.h"
 
 #include <unistd.h>
+#include <sys/socket.h>
 #include <sys/eventfd.h>
 
 #include "vhost-user-script.h"
@@ -62,7 +63,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (size < 1)
     return 0;
   const int fd = make_record (data[0]);
-  vhost_user_script_start (pair, (FuzzInput){ data + 1, size - 1 }, fd);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+  vhost_user_script_run (pair[1], (FuzzInput){ data + 1, size - 1 }, fd);
   if (fd >= 0)
     close (fd);
   VhostUser *self = vhost_user_new (pair[0]);

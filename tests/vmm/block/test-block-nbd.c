@@ -6,17 +6,18 @@
 #include <sys/socket.h>
 
 #include "block/block-nbd.h"
+#include "disk-peer.h"
 
 #define SIZE (4u << 20)
 
 /* A disk in memory, and a thread that serves it by NBD until it is told to break off. */
 typedef struct Fixture
 {
+  DiskPeer peer; /* first: run_server () casts */
   uint8_t *bytes;
   BlockNbd *nbd;
   BlockBackend backend;
   GThread *server;
-  int socket; /* the server's */
 
   /* What the server does; set while none runs, or between requests. */
   uint64_t size;
@@ -29,10 +30,6 @@ typedef struct Fixture
   unsigned n_flushes;
   unsigned n_durable;
   unsigned n_taken;
-
-  unsigned n_starts;
-  unsigned n_ends;
-  unsigned n_failures;
 } Fixture;
 
 typedef struct Tracked
@@ -162,64 +159,31 @@ serve (void *data)
 {
   Fixture *f = data;
 
-  if (greet (f, f->socket))
-    while (serve_one (f, f->socket))
+  if (greet (f, f->peer.fd))
+    while (serve_one (f, f->peer.fd))
       ;
-  shutdown (f->socket, SHUT_RDWR);
+  shutdown (f->peer.fd, SHUT_RDWR);
   return NULL;
 }
 
 /* --- who starts it --- */
 
 static void
-end (void *opaque)
+run_server (DiskPeer *peer)
 {
-  Fixture *f = opaque;
-
-  f->n_ends++;
-  if (!f->server)
-    return;
-  shutdown (f->socket, SHUT_RDWR);
-  g_thread_join (g_steal_pointer (&f->server));
-  close (f->socket);
-}
-
-static int
-start (void *opaque, GError **error)
-{
-  Fixture *f = opaque;
-  int pair[2];
-
-  if (f->server)
-    end (f);
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
-  f->socket = pair[1];
-  f->n_starts++;
-  f->server = g_thread_new ("server", serve, f);
-  return pair[0];
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  return NULL;
+  ((Fixture *) peer)->server = g_thread_new ("server", serve, peer);
 }
 
 static void
-failed (void *opaque, const char *reason)
+join_server (DiskPeer *peer)
 {
-  Fixture *f = opaque;
-
-  g_assert_nonnull (reason);
-  f->n_failures++;
+  g_thread_join (g_steal_pointer (&((Fixture *) peer)->server));
 }
 
 static BlockNbd *
 connect_nbd (Fixture *f, GError **error)
 {
-  const BlockNbdConfig config = {
-    .start = start, .end = end, .get_complaint = get_complaint, .failed = failed, .opaque = f
-  };
+  const BlockNbdConfig config = { DISK_PEER_CALLS (&f->peer) };
 
   return block_nbd_new (&config, error);
 }
@@ -227,6 +191,7 @@ connect_nbd (Fixture *f, GError **error)
 static void
 prepare (Fixture *f)
 {
+  f->peer = (DiskPeer){ .run = run_server, .join = join_server, .fd = -1 };
   f->bytes = g_malloc (SIZE);
   for (unsigned i = 0; i < SIZE; i++)
     f->bytes[i] = i * 7 + (i >> 9);
@@ -250,7 +215,7 @@ static void
 teardown (Fixture *f, gconstpointer data)
 {
   f->backend.ops->free (f->nbd);
-  end (f);
+  disk_peer_end (&f->peer);
   g_free (f->bytes);
 }
 
@@ -360,7 +325,7 @@ test_many (Fixture *f, gconstpointer data)
       if (i % 2)
         g_assert_cmphex (f->bytes[i * EACH + EACH - 1], ==, i);
     }
-  g_assert_cmpuint (f->n_failures, ==, 0);
+  g_assert_cmpuint (f->peer.n_failures, ==, 0);
 }
 
 /* Only writes may say that there is no room. */
@@ -395,9 +360,9 @@ test_death (Fixture *f, gconstpointer data)
       begin (f, &all[i], i % 2 ? BLOCK_WRITE : BLOCK_READ, i * 512, bytes + i * 512, 512);
     }
   f->backend.ops->kick (f->nbd);
-  while (f->n_failures == 0)
+  while (f->peer.n_failures == 0)
     f->backend.ops->reap (f->nbd);
-  g_assert_cmpuint (f->n_ends, ==, 1);
+  g_assert_cmpuint (f->peer.n_ends, ==, 1);
   g_assert_false (all[N - 1].done);
   /* Another image in its place is not taken. */
   f->dies_after = 0;
@@ -414,8 +379,8 @@ test_death (Fixture *f, gconstpointer data)
       g_assert_cmpint (all[i].error, ==, 0);
       g_assert_cmpmem (bytes + i * 512, 512, f->bytes + i * 512, 512);
     }
-  g_assert_cmpuint (f->n_failures, ==, 1);
-  g_assert_cmpuint (f->n_starts, ==, 3);
+  g_assert_cmpuint (f->peer.n_failures, ==, 1);
+  g_assert_cmpuint (f->peer.n_starts, ==, 3);
 }
 
 /* Nobody waits for another: requests end, as the machine does. */
@@ -430,7 +395,7 @@ test_end_without_server (Fixture *f, gconstpointer data)
   f->backend.ops->drain (f->nbd);
   g_assert_true (tracked.done);
   g_assert_cmpint (tracked.error, ==, EIO);
-  g_assert_cmpuint (f->n_failures, ==, 1);
+  g_assert_cmpuint (f->peer.n_failures, ==, 1);
 }
 
 /* Answers that nobody asked for: another magic, a cookie that is not in use, one that cannot be. */
@@ -451,7 +416,7 @@ test_nonsense (Fixture *f, gconstpointer data)
       f->nonsense = answers[i];
       begin (f, &tracked, BLOCK_READ, 0, bytes, sizeof bytes);
       f->backend.ops->kick (f->nbd);
-      while (f->n_failures == i)
+      while (f->peer.n_failures == i)
         f->backend.ops->reap (f->nbd);
       g_assert_false (tracked.done);
       f->nonsense = NULL;
@@ -488,7 +453,7 @@ test_refused (void)
       g_assert_null (connect_nbd (&f, &error));
       g_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
       g_assert_nonnull (strstr (error->message, cases[i].words));
-      g_assert_cmpuint (f.n_ends, ==, 1);
+      g_assert_cmpuint (f.peer.n_ends, ==, 1);
       g_free (f.bytes);
     }
 }

@@ -1,0 +1,51 @@
+#include "disk-peer.h"
+
+#include <unistd.h>
+#include <sys/socket.h>
+
+int
+disk_peer_start (void *opaque, GError **error)
+{
+  DiskPeer *peer = opaque;
+  int pair[2];
+
+  if (peer->fd >= 0)
+    disk_peer_end (peer);
+  peer->n_starts++;
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+  peer->fd = pair[1];
+  peer->run (peer);
+  return pair[0];
+}
+
+void
+disk_peer_end (void *opaque)
+{
+  DiskPeer *peer = opaque;
+
+  peer->n_ends++;
+  if (peer->fd < 0)
+    return;
+  shutdown (peer->fd, SHUT_RDWR);
+  if (peer->join)
+    peer->join (peer);
+  close (peer->fd);
+  peer->fd = -1;
+}
+
+char *
+disk_peer_get_complaint (void *opaque)
+{
+  return NULL;
+}
+
+void
+disk_peer_failed (void *opaque, const char *reason)
+{
+  DiskPeer *peer = opaque;
+
+  g_assert_nonnull (reason);
+  peer->n_failures++;
+  /* What was not started is not lost. */
+  g_assert_cmpuint (peer->n_failures, <=, peer->n_starts);
+}

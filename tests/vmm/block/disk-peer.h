@@ -1,0 +1,30 @@
+#pragma once
+
+#include <glib.h>
+
+/* Who serves a disk, as block-nbd.h and vhost-user-blk.h start it, at the other end of a socketpair in the same process. Embed it in what
+ * the functions below need, as the first member. */
+typedef struct DiskPeer DiskPeer;
+
+struct DiskPeer
+{
+  /* Says what it has to say, or begins to serve. */
+  void (*run) (DiskPeer *peer);
+  /* Its socket has been shut down: waits for what run began. Or NULL. */
+  void (*join) (DiskPeer *peer);
+
+  int fd; /* the peer's side; -1: it does not run. Begins as that */
+  unsigned n_starts;
+  unsigned n_ends; /* how often that was wanted */
+  unsigned n_failures;
+};
+
+/* For the initialiser of a BlockNbdConfig or a VhostUserBlkConfig. */
+#define DISK_PEER_CALLS(PEER)                                                                      \
+  .start = disk_peer_start, .end = disk_peer_end, .get_complaint = disk_peer_get_complaint,        \
+  .failed = disk_peer_failed, .opaque = (PEER)
+
+int disk_peer_start (void *peer, GError **error);
+void disk_peer_end (void *peer);
+char *disk_peer_get_complaint (void *peer); /* NULL */
+void disk_peer_failed (void *peer, const char *reason);
