@@ -16,13 +16,8 @@
 #include "view/display-geometry.h"
 #include "view/frame-painter.h"
 #include "view/guest-cursor.h"
-
-/* Two refreshes of a slow monitor. */
-#define ANSWER_MS 100
-/* While updates keep coming, a picture is drawn this often. */
-#define DRAW_MS 33
-/* A window that is being resized asks when it rests. */
-#define RESIZE_MS 150
+#include "view/guest-size.h"
+#include "view/update-pacer.h"
 
 struct _AlcoveDisplay
 {
@@ -44,13 +39,9 @@ struct _AlcoveDisplay
   double cursor_ratio; /* of the cursor that is set */
   PointerShape shape;
 
-  guint unanswered;
-  guint answer_source;
-  guint draw_idle, draw_deadline; /* both or none */
-
+  UpdatePacer *pacer;
+  GuestSize *size;
   gboolean resize_guest, capture_keyboard;
-  guint resize_source;
-  int asked_width, asked_height;
 
   guint64 updates;
   gint64 last_update, last_frame;
@@ -132,25 +123,6 @@ update_geometry (AlcoveDisplay *self)
 }
 
 static void
-answer_updates (AlcoveDisplay *self)
-{
-  g_clear_handle_id (&self->answer_source, g_source_remove);
-  for (guint n = self->unanswered; n > 0 && self->transport != NULL; n--)
-    display_transport_update_done (self->transport);
-  self->unanswered = 0;
-}
-
-static gboolean
-on_not_drawn (gpointer data)
-{
-  AlcoveDisplay *self = data;
-
-  self->answer_source = 0;
-  answer_updates (self);
-  return G_SOURCE_REMOVE;
-}
-
-static void
 set_frame (AlcoveDisplay *self, Frame *frame)
 {
   Frame *before = frame_painter_get_frame (self->painter);
@@ -183,44 +155,12 @@ on_frame (AlcoveDisplay *self, Frame *frame)
 }
 
 static void
-cancel_draw (AlcoveDisplay *self)
-{
-  g_clear_handle_id (&self->draw_idle, g_source_remove);
-  g_clear_handle_id (&self->draw_deadline, g_source_remove);
-}
-
-static gboolean
-draw_now (gpointer data)
-{
-  AlcoveDisplay *self = data;
-
-  cancel_draw (self);
-  gtk_widget_queue_draw (GTK_WIDGET (self));
-  return G_SOURCE_REMOVE;
-}
-
-/* spice-client-glib handles one message an idle of default priority, which comes behind every redraw: where drawing is slow, a redraw
- * for each update would leave it one message a picture. So the picture is drawn when nothing more is there to be read, or when its time
- * is up. */
-static void
-schedule_draw (AlcoveDisplay *self)
-{
-  if (self->draw_idle != 0)
-    return;
-  self->draw_idle = g_idle_add_full (G_PRIORITY_LOW, draw_now, self, NULL);
-  self->draw_deadline = g_timeout_add (DRAW_MS, draw_now, self);
-}
-
-static void
 on_damage (AlcoveDisplay *self, const FrameRect *rect)
 {
   self->updates++;
   self->last_update = g_get_monotonic_time ();
   frame_painter_damage (self->painter, rect);
-  self->unanswered++;
-  if (self->answer_source == 0)
-    self->answer_source = g_timeout_add (ANSWER_MS, on_not_drawn, self);
-  schedule_draw (self);
+  update_pacer_add (self->pacer);
 }
 
 static void
@@ -254,53 +194,14 @@ alcove_display_snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
     gtk_snapshot_append_texture (snapshot, texture, &picture);
   if (frame_painter_get_stats (self->painter)->frames != before)
     self->last_frame = g_get_monotonic_time ();
-  answer_updates (self);
-}
-
-/* ---- Asking for a size ---- */
-
-static void
-ask_for_size (AlcoveDisplay *self)
-{
-  GtkWidget *widget = GTK_WIDGET (self);
-  int scale = gtk_widget_get_scale_factor (widget);
-  int width = gtk_widget_get_width (widget) * scale,
-      height = gtk_widget_get_height (widget) * scale;
-
-  if (!self->resize_guest || !self->connected || !gtk_widget_get_mapped (widget) || width <= 0 ||
-      height <= 0 || (width == self->asked_width && height == self->asked_height) ||
-      !display_transport_takes_size (self->transport))
-    return;
-  display_transport_request_size (self->transport, (guint) width, (guint) height);
-  self->asked_width = width;
-  self->asked_height = height;
-}
-
-static gboolean
-on_resize_rests (gpointer data)
-{
-  AlcoveDisplay *self = data;
-
-  self->resize_source = 0;
-  ask_for_size (self);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-schedule_size (AlcoveDisplay *self)
-{
-  g_clear_handle_id (&self->resize_source, g_source_remove);
-  self->resize_source = g_timeout_add (RESIZE_MS, on_resize_rests, self);
+  update_pacer_answer (self->pacer);
 }
 
 static void
 on_changed (AlcoveDisplay *self)
 {
   keyboard_input_sync_locks (self->keyboard);
-  /* A guest that starts anew has forgotten the size. */
-  if (!display_transport_takes_size (self->transport))
-    self->asked_width = self->asked_height = 0;
-  schedule_size (self);
+  guest_size_guest_changed (self->size);
 }
 
 /* ---- Connecting ---- */
@@ -327,7 +228,8 @@ drop_transport (AlcoveDisplay *self)
   g_clear_handle_id (&self->pending_source, g_source_remove);
   keyboard_input_set_transport (self->keyboard, NULL);
   pointer_input_set_transport (self->pointer, NULL);
-  answer_updates (self);
+  update_pacer_set_transport (self->pacer, NULL);
+  guest_size_set_transport (self->size, NULL);
   transport = g_steal_pointer (&self->transport);
   if (transport != NULL)
     {
@@ -344,9 +246,9 @@ on_opened (AlcoveDisplay *self)
   keyboard_input_set_transport (self->keyboard, self->transport);
   pointer_input_set_transport (self->pointer, self->transport);
   keyboard_input_sync_locks (self->keyboard);
+  guest_size_set_transport (self->size, self->transport);
   set_state (self, FALSE, TRUE);
   g_signal_emit (self, signals[CONNECTED], 0);
-  schedule_size (self);
 }
 
 static void
@@ -386,8 +288,8 @@ alcove_display_connect_transport (AlcoveDisplay *self, DisplayTransport *transpo
   drop_transport (self);
   set_frame (self, NULL);
   self->had_picture = FALSE;
-  self->asked_width = self->asked_height = 0;
   self->transport = g_object_ref (transport);
+  update_pacer_set_transport (self->pacer, transport);
   g_signal_connect_swapped (transport, "opened", G_CALLBACK (on_opened), self);
   g_signal_connect_swapped (transport, "closed", G_CALLBACK (on_closed), self);
   g_signal_connect_swapped (transport, "frame", G_CALLBACK (on_frame), self);
@@ -492,14 +394,14 @@ static void
 alcove_display_size_allocate (GtkWidget *widget, int width, int height, int baseline)
 {
   update_geometry (ALCOVE_DISPLAY (widget));
-  schedule_size (ALCOVE_DISPLAY (widget));
+  guest_size_changed (ALCOVE_DISPLAY (widget)->size);
 }
 
 static void
 on_scale_factor (AlcoveDisplay *self)
 {
   update_geometry (self);
-  schedule_size (self);
+  guest_size_changed (self->size);
 }
 
 static void
@@ -525,7 +427,7 @@ alcove_display_unmap (GtkWidget *widget)
   keyboard_input_release_all (self->keyboard);
   pointer_input_release_all (self->pointer);
   GTK_WIDGET_CLASS (alcove_display_parent_class)->unmap (widget);
-  answer_updates (self);
+  update_pacer_answer (self->pacer);
 }
 
 /* ---- GObject ---- */
@@ -584,10 +486,10 @@ alcove_display_dispose (GObject *object)
 {
   AlcoveDisplay *self = ALCOVE_DISPLAY (object);
 
-  cancel_draw (self);
   if (self->keyboard != NULL)
     drop_transport (self);
-  g_clear_handle_id (&self->resize_source, g_source_remove);
+  g_clear_pointer (&self->size, guest_size_free);
+  g_clear_pointer (&self->pacer, update_pacer_free);
   g_clear_pointer (&self->keyboard, keyboard_input_free);
   g_clear_pointer (&self->pointer, pointer_input_free);
   alcove_display_set_fd_provider (self, NULL, NULL, NULL);
@@ -668,6 +570,9 @@ alcove_display_init (AlcoveDisplay *self)
 
   self->resize_guest = TRUE;
   self->painter = frame_painter_new ();
+  self->pacer = update_pacer_new (widget);
+  self->size = guest_size_new (widget);
+  guest_size_set_wished (self->size, self->resize_guest);
   self->keyboard = keyboard_input_new (widget, on_captured_changed, self);
   self->pointer = pointer_input_new (widget, on_clicked, self);
   gtk_widget_set_focusable (widget, TRUE);
@@ -764,7 +669,7 @@ alcove_display_set_resize_guest (AlcoveDisplay *self, gboolean resize_guest)
   if (self->resize_guest == !!resize_guest)
     return;
   self->resize_guest = !!resize_guest;
-  schedule_size (self);
+  guest_size_set_wished (self->size, self->resize_guest);
   notify (self, PROP_RESIZE_GUEST);
 }
 
