@@ -636,6 +636,12 @@ block_nbd_free (BlockNbd *nbd)
 }
 
 bool
+block_nbd_is_lost (const BlockNbd *nbd)
+{
+  return nbd->fd < 0;
+}
+
+bool
 block_nbd_resume (BlockNbd *nbd, GError **error)
 {
   uint64_t size;

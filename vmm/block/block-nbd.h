@@ -32,5 +32,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BlockNbd, block_nbd_free)
 
 /* Its ops.free () is block_nbd_free (). */
 void block_nbd_get_backend (BlockNbd *nbd, BlockBackend *backend);
+bool block_nbd_is_lost (const BlockNbd *nbd);
 /* Starts the server again if it was lost, and asks it again for what is in flight. Main thread. */
 bool block_nbd_resume (BlockNbd *nbd, GError **error);

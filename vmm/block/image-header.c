@@ -21,6 +21,8 @@ enum
 };
 #define MAGIC                      0x514649fbu
 #define INCOMPATIBLE_EXTERNAL_DATA (UINT64_C (1) << 2)
+#define INCOMPATIBLE_EXTENDED_L2   (UINT64_C (1) << 4)
+#define SUBCLUSTERS_BITS           5
 #define BACKING_NAME_MAX           1023
 #define CLUSTER_BITS_MIN           9
 #define CLUSTER_BITS_MAX           21
@@ -211,4 +213,19 @@ image_header_check (const VmDiskConfig *disk, GError **error)
     default:
       return true; /* they name no others */
     }
+}
+
+unsigned
+image_header_get_granularity (const char *file)
+{
+  unsigned bits = CLUSTER_BITS_MIN;
+  Header header;
+
+  if (open_header (&header, file, NULL) && check_numbers (&header, NULL))
+    bits = (unsigned) load (&header, OFFSET_CLUSTER_BITS, 4);
+  if (bits > CLUSTER_BITS_MIN && load (&header, OFFSET_VERSION, 4) == 3 &&
+      (load (&header, OFFSET_INCOMPATIBLE, 8) & INCOMPATIBLE_EXTENDED_L2) != 0)
+    bits = MAX (bits - SUBCLUSTERS_BITS, CLUSTER_BITS_MIN);
+  close_header (&header);
+  return 1u << bits;
 }

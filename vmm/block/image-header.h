@@ -11,3 +11,7 @@
  * a header is the reader's to judge, in its own process.
  * Sources: QEMU, docs/interop/qcow2.txt; VMware, Virtual Disk Format 5.0. */
 bool image_header_check (const VmDiskConfig *disk, GError **error);
+
+/* Bytes that the tables of a qcow2 image speak of at once: its clusters, or parts of them (extended L2). A power of two from 512 to 2 MiB; 512, which
+ * is never too much, when it cannot be read. */
+unsigned image_header_get_granularity (const char *file);

@@ -27,10 +27,11 @@
  * PR_SET_PDEATHSIG sends the child SIGTERM when we are gone, whatever the reason: it then writes back what it caches of the image's
  * metadata and ends. A session of its own keeps a terminal's Ctrl-C from it, which is for us to handle.
  *
- * The guest sees a write-back cache and flushes it; but each write to a qcow2 image is made durable before it is answered
- * (writethrough). The image's tables are cached in the child's memory until a flush: one that is killed would take along where the
- * guest's last writes are, and the next one could not go on, for the guest believes that these writes are on the disk. The
- * other formats' drivers write their tables with the data.
+ * It caches the image's tables in its memory until a flush: one that is killed would take along where the guest's last writes are, and the next
+ * one could not go on, for the guest believes that these writes are on the disk. Where the requests pass through us, by NBD, we hold back the answers
+ * of those that matter until a flush (block/block-settled.h). By vhost-user the guest talks to the child, which therefore makes each write to a qcow2
+ * image durable before it answers (writethrough). The other formats' drivers write their tables with the data. Nothing changes tables by
+ * itself there: no detect-zeroes, no snapshots.
  *
  * stderr is a pipe that is emptied on the main context; its end is kept for the error message.
  */
@@ -250,9 +251,7 @@ forget_child (StorageDaemon *self)
 static GStrv
 new_export (const StorageDaemon *self)
 {
-  const bool is_qcow2 = self->disk->format == VM_DISK_FORMAT_QCOW2;
   const char *writable = self->disk->readonly ? "off" : "on";
-  const char *through = is_qcow2 && !self->disk->readonly ? "on" : "off";
   g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
   g_autofree char *export = NULL;
 
@@ -261,14 +260,18 @@ new_export (const StorageDaemon *self)
       g_autofree char *server = g_strdup_printf ("addr.type=fd,addr.str=%u", SOCKET_FD);
 
       g_strv_builder_add_many (words, "--nbd-server", server, NULL);
-      export = g_strdup_printf ("nbd,id=export,node-name=disk,name=" BLOCK_NBD_EXPORT
-                                ",writable=%s,writethrough=%s",
-                                writable, through);
+      export = g_strdup_printf (
+          "nbd,id=export,node-name=disk,name=" BLOCK_NBD_EXPORT ",writable=%s", writable);
     }
   else
-    export = g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
-                              "writable=%s,writethrough=%s,num-queues=%u",
-                              SOCKET_FD, writable, through, self->n_queues);
+    {
+      const bool is_qcow2 = self->disk->format == VM_DISK_FORMAT_QCOW2;
+      const char *through = is_qcow2 && !self->disk->readonly ? "on" : "off";
+
+      export = g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
+                                "writable=%s,writethrough=%s,num-queues=%u",
+                                SOCKET_FD, writable, through, self->n_queues);
+    }
   g_strv_builder_add_many (words, "--export", export, NULL);
   return g_strv_builder_end (words);
 }

@@ -40,6 +40,8 @@ typedef struct BoardSataDisk
   unsigned index;
   struct StorageDaemon *daemon; /* not raw, or NULL; and so the next */
   struct BlockNbd *nbd;         /* the drive's */
+  struct BlockSettled *settled; /* on top of it, the drive's; or NULL */
+  struct RoomWatch *room;
   uint64_t size;
 } BoardSataDisk;
 

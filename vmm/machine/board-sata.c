@@ -7,6 +7,9 @@
 
 #include "block/block-nbd.h"
 #include "block/block-raw.h"
+#include "block/block-settled.h"
+#include "block/image-header.h"
+#include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "platform/ata-disk.h"
 
@@ -27,7 +30,10 @@ free_daemons (void *opaque)
   Board *board = opaque;
 
   for (unsigned i = 0; i < G_N_ELEMENTS (board->sata_disks); i++)
-    storage_daemon_free (board->sata_disks[i].daemon);
+    {
+      room_watch_free (board->sata_disks[i].room);
+      storage_daemon_free (board->sata_disks[i].daemon);
+    }
 }
 
 /* Where the LPC bridge is function 0, it is function 2 as on a PC. Else it is function 0 itself: nobody looks behind a
@@ -85,6 +91,14 @@ on_no_room (void *opaque, int code)
   report (opaque, true, g_strerror (code));
 }
 
+/* Not every format's driver passes on that there is no room, and what a flush has none for cannot be asked for again: it is not to come
+ * to that. What was submitted already finds room in the reserve. */
+static void
+on_low (void *opaque)
+{
+  report (opaque, true, "the host's file system is nearly full");
+}
+
 static void
 on_lost (void *opaque, const char *reason)
 {
@@ -130,6 +144,11 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
     .failed = on_lost,
     .opaque = disk,
   };
+  const RoomWatchConfig room = {
+    .file = get_config (disk)->file,
+    .low = on_low,
+    .opaque = disk,
+  };
 
   disk->daemon = storage_daemon_new (get_config (disk), STORAGE_DAEMON_NBD, 1);
   disk->nbd = block_nbd_new (&config, error);
@@ -137,6 +156,12 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
     return false;
   block_nbd_get_backend (disk->nbd, backend);
   disk->size = backend->size;
+  disk->room = room_watch_new (&room);
+  if (get_config (disk)->format != VM_DISK_FORMAT_QCOW2)
+    return true;
+  disk->settled =
+      block_settled_new (backend, image_header_get_granularity (get_config (disk)->file), false);
+  block_settled_get_backend (disk->settled, backend);
   return true;
 }
 
@@ -159,24 +184,37 @@ board_sata_add_disk (Board *board, unsigned index, GError **error)
   return true;
 }
 
+/* The controller's lock held. */
+static bool
+restart_daemon (BoardSataDisk *disk, GError **error)
+{
+  if (!block_nbd_is_lost (disk->nbd))
+    return true;
+  if (disk->settled)
+    block_settled_repeat (disk->settled);
+  return block_nbd_resume (disk->nbd, error);
+}
+
 bool
 board_sata_resume (Board *board, GError **error)
 {
-  bool good = true;
-
   if (!board->ahci)
     return true;
-  for (unsigned i = 0; good && i < G_N_ELEMENTS (board->sata_disks); i++)
+  for (unsigned i = 0; i < G_N_ELEMENTS (board->sata_disks); i++)
     {
-      if (!board->sata_disks[i].nbd)
+      BoardSataDisk *disk = &board->sata_disks[i];
+
+      if (!disk->nbd)
         continue;
       g_mutex_lock (ahci_get_home (board->ahci)->lock);
-      good = block_nbd_resume (board->sata_disks[i].nbd, error);
+      const bool good = restart_daemon (disk, error);
       g_mutex_unlock (ahci_get_home (board->ahci)->lock);
+      if (!good)
+        return false;
+      room_watch_resume (disk->room);
     }
-  if (good)
-    ahci_resume (board->ahci);
-  return good;
+  ahci_resume (board->ahci);
+  return true;
 }
 
 uint64_t

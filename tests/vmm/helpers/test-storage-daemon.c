@@ -4,6 +4,8 @@
 #include <poll.h>
 
 #include "block/block-nbd.h"
+#include "block/block-settled.h"
+#include "block/image-header.h"
 #include "helpers/storage-daemon.h"
 
 #define SIZE   "64M"
@@ -17,6 +19,7 @@ typedef struct Fixture
   VmDiskConfig disk;
   StorageDaemon *daemon;
   BlockNbd *nbd;
+  BlockSettled *settled; /* on top of it, of a qcow2 image */
   BlockBackend backend;
   unsigned n_failures;
 } Fixture;
@@ -98,6 +101,12 @@ set_up (Fixture *f, VmDiskFormat format)
   f->nbd = block_nbd_new (&config, &error);
   g_assert_no_error (error);
   block_nbd_get_backend (f->nbd, &f->backend);
+  if (format == VM_DISK_FORMAT_QCOW2)
+    {
+      f->settled =
+          block_settled_new (&f->backend, image_header_get_granularity (f->disk.file), false);
+      block_settled_get_backend (f->settled, &f->backend);
+    }
   g_assert_cmpuint (f->backend.size, ==, 64 << 20);
   return true;
 }
@@ -105,7 +114,7 @@ set_up (Fixture *f, VmDiskFormat format)
 static void
 tear_down (Fixture *f)
 {
-  block_nbd_free (f->nbd);
+  f->backend.ops->free (f->backend.opaque);
   storage_daemon_free (f->daemon);
   g_unlink (f->disk.file);
   g_rmdir (f->folder);
@@ -135,19 +144,19 @@ run (Fixture *f, BlockOperation operation, uint64_t offset, void *bytes, size_t 
             .done = on_done },
   };
 
-  f->backend.ops->submit (f->nbd, &tracked.io);
-  f->backend.ops->kick (f->nbd);
+  f->backend.ops->submit (f->backend.opaque, &tracked.io);
+  f->backend.ops->kick (f->backend.opaque);
   while (!tracked.done)
     {
       struct pollfd one = { .fd = f->backend.fd, .events = POLLIN };
 
       g_assert_cmpint (poll (&one, 1, 30000), ==, 1);
-      f->backend.ops->reap (f->nbd);
+      f->backend.ops->reap (f->backend.opaque);
     }
   g_assert_cmpint (tracked.error, ==, 0);
 }
 
-/* Each write that was answered is there when the daemon has been killed: no flush came before. */
+/* Each write that was answered is there when the daemon has been killed: no flush of the guest came before. */
 static void
 test_killed (const void *data)
 {
@@ -165,7 +174,9 @@ test_killed (const void *data)
     }
   storage_daemon_kill (f.daemon);
   while (f.n_failures == 0)
-    f.backend.ops->reap (f.nbd);
+    f.backend.ops->reap (f.backend.opaque);
+  if (f.settled)
+    block_settled_repeat (f.settled);
   g_assert_true (block_nbd_resume (f.nbd, &error));
   g_assert_no_error (error);
   for (unsigned i = 0; i < WRITES; i++)
