@@ -8,13 +8,15 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
+#include "bus/huge-pages.h"
+
 /* Theory of operation
  *
  * Anonymous memory on 2 MiB boundaries, for which the host is asked for huge pages: a guest that boots touches most of its memory for
  * the first time, and each page of it is a nested page fault and an exit: 28 thousand of 4 KiB in a boot, two hundred of 2 MiB. A memfd
- * would be shared with helper processes more easily, but shmem has huge pages only where the administrator switched them on
- * (shmem_enabled, "never" as distributions ship it): a machine that needs a vhost-user helper takes that slower memory, no other.
- * Its size is sealed: no helper can cut it off under us, which would end us with SIGBUS.
+ * would be shared with helper processes more easily, but it gets its huge pages only some time after the first touch (huge-pages.c): a
+ * machine that needs a vhost-user helper takes that slower memory, no other. Its size is sealed: no helper can cut it off under us,
+ * which would end us with SIGBUS.
  *
  * Children do not get the memory (MADV_DONTFORK): copy-on-write would part what the guest sees from what we see.
  */
@@ -28,6 +30,7 @@ struct GuestMemory
   int fd; /* -1: anonymous */
   unsigned n_regions;
   GuestMemoryRegion regions[GUEST_MAX_REGION];
+  HugePages *huge_pages; /* of a memfd; or NULL */
 };
 
 static bool
@@ -117,6 +120,9 @@ create (uint64_t size, uint64_t hole_start, uint64_t hole_end, bool shared, GErr
       return NULL;
   g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions%s", size >> 20, memory->n_regions,
            shared ? ", shared" : "");
+  memory->huge_pages = shared ? huge_pages_new (memory->regions, memory->n_regions) : NULL;
+  if (memory->huge_pages)
+    huge_pages_start (memory->huge_pages);
   return g_steal_pointer (&memory);
 }
 
@@ -137,6 +143,7 @@ guest_memory_free (GuestMemory *memory)
 {
   if (!memory)
     return;
+  huge_pages_free (memory->huge_pages);
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (memory->regions[i].host)
       munmap (memory->regions[i].host, memory->regions[i].size);
@@ -219,6 +226,9 @@ guest_memory_discard (const GuestMemory *memory, void *host, size_t size)
 
       if (start >= end)
         continue;
+      if (memory->huge_pages)
+        huge_pages_discard (memory->huge_pages, region->offset + (start - (uintptr_t) region->host),
+                            end - start);
       /* Of shared memory, dropping our view of it is not enough: the pages belong to the file, and MADV_REMOVE makes a hole there. Of
        * private memory there is no file, and that is refused. */
       if (madvise ((void *) start, end - start, MADV_REMOVE) != 0 &&

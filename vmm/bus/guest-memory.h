@@ -31,7 +31,8 @@ typedef struct GuestMemoryRegion
  * Errors: G_FILE_ERROR when the host refuses the memory. */
 GuestMemory *guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end,
                                GError **error);
-/* The same in one memfd, whose size is sealed: for a machine with helper processes that map it (vhost-user). Slower to fill. */
+/* The same in one memfd, whose size is sealed: for a machine with helper processes that map it (vhost-user). Slower to fill: a thread
+ * makes its huge pages, of what is in use by then. */
 GuestMemory *guest_memory_new_shared (uint64_t size, uint64_t hole_start, uint64_t hole_end,
                                       GError **error);
 void guest_memory_free (GuestMemory *memory);
