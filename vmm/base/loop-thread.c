@@ -1,6 +1,8 @@
 #include "base/loop-thread.h"
 
+#include <sched.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 /* Theory of operation
  *
@@ -17,6 +19,7 @@ struct LoopThread
   GMutex lock;
   GCond owned;
   bool owns; /* under the lock */
+  pid_t id;  /* of the thread; before it owns */
 };
 
 static gpointer
@@ -26,6 +29,7 @@ run (gpointer data)
 
   g_main_context_push_thread_default (thread->context);
   g_mutex_lock (&thread->lock);
+  thread->id = gettid ();
   thread->owns = true;
   g_cond_signal (&thread->owned);
   g_mutex_unlock (&thread->lock);
@@ -70,4 +74,11 @@ GMainContext *
 loop_thread_get_context (LoopThread *thread)
 {
   return thread->context;
+}
+
+void
+loop_thread_prefer_batches (LoopThread *thread)
+{
+  /* A wish: it does without where that is not allowed. */
+  sched_setscheduler (thread->id, SCHED_BATCH, &(struct sched_param){ 0 });
 }

@@ -13,3 +13,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (LoopThread, loop_thread_free)
 
 /* Borrowed. */
 GMainContext *loop_thread_get_context (LoopThread *thread);
+
+/* For a thread that is woken often and gains by finding several things to do: on a busy computer it does not push who woke it from the CPU at once
+ * (SCHED_BATCH), so that a vCPU makes its next requests first. Where a CPU is idle nothing changes. Any thread. */
+void loop_thread_prefer_batches (LoopThread *thread);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,11 +28,9 @@
  * PR_SET_PDEATHSIG sends the child SIGTERM when we are gone, whatever the reason: it then writes back what it caches of the image's
  * metadata and ends. A session of its own keeps a terminal's Ctrl-C from it, which is for us to handle.
  *
- * It caches the image's tables in its memory until a flush: one that is killed would take along where the guest's last writes are, and the next
- * one could not go on, for the guest believes that these writes are on the disk. Where the requests pass through us, by NBD, we hold back the answers
- * of those that matter until a flush (block/block-settled.h). By vhost-user the guest talks to the child, which therefore makes each write to a qcow2
- * image durable before it answers (writethrough). The other formats' drivers write their tables with the data. Nothing changes tables by
- * itself there: no detect-zeroes, no snapshots.
+ * It caches the image's tables in its memory until a flush, as the guest expects of a disk with a write-back cache. What that would mean to a
+ * guest that outlives it is taken care of by who has the requests (block/block-settled.h). Nothing changes tables by itself there: no
+ * detect-zeroes, no snapshots.
  *
  * stderr is a pipe that is emptied on the main context; its end is kept for the error message.
  */
@@ -46,7 +45,6 @@ struct StorageDaemon
 {
   const VmDiskConfig *disk;
   StorageDaemonProtocol protocol;
-  unsigned n_queues;
 
   GMutex lock; /* guards what follows */
   GSubprocess *process;
@@ -189,6 +187,7 @@ set_up_child (gpointer opaque)
   const pid_t parent = GPOINTER_TO_INT (opaque);
 
   setsid ();
+  sched_setscheduler (0, SCHED_BATCH, &(struct sched_param){ 0 }); /* loop-thread.h says what for */
   prctl (PR_SET_PDEATHSIG, SIGTERM);
   if (getppid () != parent)
     _exit (1); /* it was gone before */
@@ -264,14 +263,9 @@ new_export (const StorageDaemon *self)
           "nbd,id=export,node-name=disk,name=" BLOCK_NBD_EXPORT ",writable=%s", writable);
     }
   else
-    {
-      const bool is_qcow2 = self->disk->format == VM_DISK_FORMAT_QCOW2;
-      const char *through = is_qcow2 && !self->disk->readonly ? "on" : "off";
-
-      export = g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
-                                "writable=%s,writethrough=%s,num-queues=%u",
-                                SOCKET_FD, writable, through, self->n_queues);
-    }
+    export = g_strdup_printf ("vhost-user-blk,id=export,node-name=disk,addr.type=fd,addr.str=%u,"
+                              "writable=%s,num-queues=1",
+                              SOCKET_FD, writable);
   g_strv_builder_add_many (words, "--export", export, NULL);
   return g_strv_builder_end (words);
 }
@@ -310,13 +304,12 @@ spawn (StorageDaemon *self, int listener, GError **error)
 /* --- life --- */
 
 StorageDaemon *
-storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol, unsigned n_queues)
+storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol)
 {
   StorageDaemon *self = g_new0 (StorageDaemon, 1);
 
   self->disk = disk;
   self->protocol = protocol;
-  self->n_queues = n_queues;
   self->said = -1;
   self->complaint = g_string_new (NULL);
   g_mutex_init (&self->lock);

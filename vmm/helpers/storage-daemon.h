@@ -18,9 +18,8 @@ typedef enum
   STORAGE_DAEMON_NBD, /* by the name BLOCK_NBD_EXPORT */
 } StorageDaemonProtocol;
 
-/* disk is borrowed. Nothing runs yet. n_queues: of vhost-user-blk. */
-StorageDaemon *storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol,
-                                   unsigned n_queues);
+/* disk is borrowed. Nothing runs yet. */
+StorageDaemon *storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol);
 /* Lets it write what it holds and waits for it; one that takes too long is killed. */
 void storage_daemon_free (StorageDaemon *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StorageDaemon, storage_daemon_free)

@@ -5,21 +5,25 @@
 #include <errno.h>
 
 #include "block/block-raw.h"
+#include "block/block-settled.h"
+#include "block/block-vhost.h"
+#include "block/image-header.h"
 #include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "machine/board-sata.h"
 #include "machine/device-table.h"
-#include "virtio/vhost-user-blk.h"
 #include "virtio/virtio-blk.h"
 
 struct BoardDisk
 {
   Board *board;
   unsigned index;
-  VirtioBlk *blk; /* raw; else NULL, and the next two are there */
-  StorageDaemon *daemon;
-  VhostUserBlk *served;
-  RoomWatch *room; /* served and written to; else NULL */
+  VirtioBlk *blk;
+  StorageDaemon *daemon; /* not raw; NULL else, and so is what follows */
+  BlockVhost *served;    /* blk has it */
+  BlockSettled *settled; /* on top of it, if its tables are cached; blk has it */
+  RoomWatch *room;       /* written to */
+  uint64_t size;         /* bytes */
 };
 
 static const VmDiskConfig *
@@ -89,46 +93,73 @@ get_complaint (void *opaque)
   return words ? g_strdup_printf ("%s: %s", get_config (disk)->file, words) : NULL;
 }
 
-static VirtioDevice *
-make_served (BoardDisk *disk, unsigned n_queues, GError **error)
+static BlockVhost *
+connect_daemon (BoardDisk *disk, GError **error)
 {
-  const VmDiskConfig *config = get_config (disk);
-  const VhostUserBlkConfig served = {
-    .readonly = config->readonly,
-    .n_queues = MIN (n_queues, VHOST_USER_BLK_QUEUES_MAX),
+  VhostUserRegion memory[VHOST_USER_REGIONS_MAX];
+  BlockVhostConfig config = {
+    .readonly = get_config (disk)->readonly,
+    .memory = memory,
     .start = start_daemon,
     .end = end_daemon,
     .get_complaint = get_complaint,
     .failed = on_lost,
     .opaque = disk,
   };
+  const GuestMemoryRegion *regions =
+      guest_memory_get_regions (disk->board->memory, &config.n_memory);
+
+  g_return_val_if_fail (config.n_memory < G_N_ELEMENTS (memory), NULL);
+  for (unsigned i = 0; i < config.n_memory; i++)
+    memory[i] = (VhostUserRegion){
+      .host = regions[i].host,
+      .size = regions[i].size,
+      .fd = regions[i].fd,
+      .offset = regions[i].offset,
+    };
+  return block_vhost_new (&config, error);
+}
+
+static bool
+open_served (BoardDisk *disk, BlockBackend *backend, GError **error)
+{
+  const VmDiskConfig *config = get_config (disk);
   const RoomWatchConfig room = { .file = config->file, .low = on_low, .opaque = disk };
 
-  disk->daemon = storage_daemon_new (config, STORAGE_DAEMON_VHOST_USER_BLK, served.n_queues);
-  disk->served = vhost_user_blk_new (&served, disk->board->memory, NULL, error);
+  disk->daemon = storage_daemon_new (config, STORAGE_DAEMON_VHOST_USER_BLK);
+  disk->served = connect_daemon (disk, error);
   if (!disk->served)
-    return NULL;
-  if (!config->readonly)
-    disk->room = room_watch_new (&room);
-  return vhost_user_blk_get_device (disk->served);
+    return false;
+  block_vhost_get_backend (disk->served, backend);
+  disk->size = backend->size;
+  if (config->readonly)
+    return true;
+  disk->room = room_watch_new (&room);
+  if (config->format != VM_DISK_FORMAT_QCOW2)
+    return true;
+  disk->settled = block_settled_new (backend, image_header_get_granularity (config->file), false);
+  block_settled_get_backend (disk->settled, backend);
+  return true;
 }
 
 static VirtioDevice *
-make_raw (BoardDisk *disk, unsigned n_queues, GError **error)
+make_device (BoardDisk *disk, GError **error)
 {
   const VmDiskConfig *config = get_config (disk);
   g_autofree char *serial = g_strdup_printf ("disk%u", disk->index);
-  VirtioBlkConfig raw = {
+  VirtioBlkConfig blk = {
     .readonly = config->readonly,
     .serial = serial,
-    .n_queues = MIN (n_queues, VIRTIO_BLK_QUEUES_MAX),
+    .n_queues = MIN (disk->board->config.vm->cpus, VIRTIO_BLK_QUEUES_MAX),
     .no_room = on_no_room,
     .opaque = disk,
   };
 
-  if (!block_raw_open_backend (config->file, config->readonly, &raw.backend, error))
+  if (config->format == VM_DISK_FORMAT_RAW
+          ? !block_raw_open_backend (config->file, config->readonly, &blk.backend, error)
+          : !open_served (disk, &blk.backend, error))
     return NULL;
-  disk->blk = virtio_blk_new (&raw, disk->board->memory, NULL);
+  disk->blk = virtio_blk_new (&blk, disk->board->memory, NULL);
   return virtio_blk_get_device (disk->blk);
 }
 
@@ -140,7 +171,6 @@ free_disk (void *opaque)
   disk->board->disks[disk->index] = NULL;
   virtio_blk_free (disk->blk);
   room_watch_free (disk->room);
-  vhost_user_blk_free (disk->served);
   storage_daemon_free (disk->daemon);
   g_free (disk);
 }
@@ -148,16 +178,13 @@ free_disk (void *opaque)
 bool
 board_disk_add (Board *board, unsigned index, GError **error)
 {
-  const bool is_raw = board->config.vm->disks[index].format == VM_DISK_FORMAT_RAW;
-  const unsigned n_queues = board->config.vm->cpus;
   BoardDisk *disk = g_new0 (BoardDisk, 1);
 
   disk->board = board;
   disk->index = index;
   board->disks[index] = disk;
   board_attach (board, "disk", disk, NULL, free_disk);
-  VirtioDevice *device =
-      is_raw ? make_raw (disk, n_queues, error) : make_served (disk, n_queues, error);
+  VirtioDevice *device = make_device (disk, error);
   return device && device_table_plug_virtio (board, "disk function", device, VM_BOOT_DISK, error);
 }
 
@@ -170,6 +197,23 @@ board_disk_needs_shared_memory (const VmConfig *vm)
   return false;
 }
 
+/* Its requests go on by virtio_blk_resume (). */
+static bool
+restart_daemon (BoardDisk *disk, GError **error)
+{
+  bool good = true;
+
+  virtio_device_lock (virtio_blk_get_device (disk->blk));
+  if (block_vhost_is_lost (disk->served))
+    {
+      if (disk->settled)
+        block_settled_repeat (disk->settled);
+      good = block_vhost_resume (disk->served, error);
+    }
+  virtio_device_unlock (virtio_blk_get_device (disk->blk));
+  return good;
+}
+
 bool
 board_disk_resume_all (Board *board, GError **error)
 {
@@ -177,11 +221,12 @@ board_disk_resume_all (Board *board, GError **error)
     {
       BoardDisk *disk = board->disks[i];
 
-      if (disk && disk->blk)
-        virtio_blk_resume (disk->blk);
-      else if (disk && !vhost_user_blk_resume (disk->served, error))
+      if (!disk)
+        continue;
+      if (disk->served && !restart_daemon (disk, error))
         return false;
-      if (disk && disk->room)
+      virtio_blk_resume (disk->blk);
+      if (disk->room)
         room_watch_resume (disk->room);
     }
   return board_sata_resume (board, error);
@@ -194,5 +239,5 @@ board_disk_get_size (const Board *board, unsigned index)
 
   if (!disk)
     return board_sata_get_disk_size (board, index);
-  return disk->served ? vhost_user_blk_get_size (disk->served) : 0;
+  return disk->size;
 }

@@ -150,7 +150,7 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
     .opaque = disk,
   };
 
-  disk->daemon = storage_daemon_new (get_config (disk), STORAGE_DAEMON_NBD, 1);
+  disk->daemon = storage_daemon_new (get_config (disk), STORAGE_DAEMON_NBD);
   disk->nbd = block_nbd_new (&config, error);
   if (!disk->nbd)
     return false;

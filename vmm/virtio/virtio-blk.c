@@ -590,7 +590,10 @@ virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainC
     memcpy (blk->serial, config->serial, strnlen (config->serial, sizeof blk->serial));
   init_config (blk);
   if (!context)
-    blk->thread = loop_thread_new ("disk");
+    {
+      blk->thread = loop_thread_new ("disk");
+      loop_thread_prefer_batches (blk->thread);
+    }
   blk->context = g_main_context_ref (context ? context : loop_thread_get_context (blk->thread));
   blk->device = virtio_device_new (&type, blk, config->n_queues, CONFIG_SIZE, get_features (config),
                                    memory, blk->context);

@@ -1,5 +1,6 @@
 #include "base/loop-thread.h"
 
+#include <sched.h>
 #include <stdbool.h>
 
 /* Whoever made it finds it owned already: two threads that want to own a context at its start would not both get it. */
@@ -43,11 +44,33 @@ test_runs_what_it_is_given (void)
   g_assert_cmpuint (count, ==, 10);
 }
 
+static gboolean
+look_at_policy (gpointer data)
+{
+  g_atomic_int_set ((int *) data, sched_getscheduler (0) + 1);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+test_prefers_batches (void)
+{
+  g_autoptr (LoopThread) thread = loop_thread_new ("test");
+  int policy = 0;
+
+  loop_thread_prefer_batches (thread);
+  g_main_context_invoke (loop_thread_get_context (thread), look_at_policy, &policy);
+  while (g_atomic_int_get (&policy) == 0)
+    g_thread_yield ();
+  g_assert_cmpint (policy - 1, ==, SCHED_BATCH);
+  g_assert_cmpint (sched_getscheduler (0), ==, SCHED_OTHER);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/loop-thread/owned-from-the-start", test_owned_from_the_start);
   g_test_add_func ("/loop-thread/runs-what-it-is-given", test_runs_what_it_is_given);
+  g_test_add_func ("/loop-thread/prefers-batches", test_prefers_batches);
   return g_test_run ();
 }

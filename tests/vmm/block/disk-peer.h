@@ -2,7 +2,7 @@
 
 #include <glib.h>
 
-/* Who serves a disk, as block-nbd.h and vhost-user-blk.h start it, at the other end of a socketpair in the same process. Embed it in what
+/* Who serves a disk, as block-nbd.h and block-vhost.h start it, at the other end of a socketpair in the same process. Embed it in what
  * the functions below need, as the first member. */
 typedef struct DiskPeer DiskPeer;
 
@@ -19,7 +19,7 @@ struct DiskPeer
   unsigned n_failures;
 };
 
-/* For the initialiser of a BlockNbdConfig or a VhostUserBlkConfig. */
+/* For the initialiser of a BlockNbdConfig or a BlockVhostConfig. */
 #define DISK_PEER_CALLS(PEER)                                                                      \
   .start = disk_peer_start, .end = disk_peer_end, .get_complaint = disk_peer_get_complaint,        \
   .failed = disk_peer_failed, .opaque = (PEER)

@@ -96,7 +96,7 @@ set_up (Fixture *f, VmDiskFormat format)
   f->disk = (VmDiskConfig){ .file = g_build_filename (f->folder, "disk", NULL), .format = format };
   g_assert_cmpint (
       run_program ("create", "-q", vm_disk_format_to_string (format), f->disk.file, SIZE), ==, 0);
-  f->daemon = storage_daemon_new (&f->disk, STORAGE_DAEMON_NBD, 1);
+  f->daemon = storage_daemon_new (&f->disk, STORAGE_DAEMON_NBD);
   config.opaque = f;
   f->nbd = block_nbd_new (&config, &error);
   g_assert_no_error (error);

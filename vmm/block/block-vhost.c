@@ -1,0 +1,741 @@
+#define G_LOG_DOMAIN "vmm-block"
+
+#include "block/block-vhost.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+#include <gio/gio.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+/* Theory of operation
+ *
+ * A request waits for a slot. A slot has a place in memory that is shared with the server: header, range and status, and the table of descriptors
+ * that the one descriptor of the slot's number in the ring leads to. A request that is longer than the server takes at once, and a durable one, is
+ * made in steps, one after the other in the same slot.
+ *
+ * What is shared is only written here, but for the used ring and the status, which are read once and checked: all that is known of a slot is known
+ * on this side (Slot).
+ *
+ * The server is told of new requests (EVENT_IDX) when it has asked for it; we ask to be told of the next answer when somebody is about to
+ * sleep: reap () does, look () does not.
+ *
+ * A request keeps its slot until it is answered. When the server is lost all of them are unsent again, from their first step: what it did may be lost
+ * with it, and to do it twice does no harm.
+ *
+ * The socket changes with the server; who polls gets an epoll instance with the call eventfd and the socket inside.
+ */
+#define SLOTS        128 /* the queue's size */
+#define SEGMENTS_MAX 254 /* of one step */
+#define PATIENCE_US  (15 * G_TIME_SPAN_SECOND)
+#define FEATURE(bit) (UINT64_C (1) << (bit))
+#define NEEDED       (FEATURE (VIRTIO_RING_F_INDIRECT_DESC) | FEATURE (VIRTIO_RING_F_EVENT_IDX))
+#define NEEDED_WRITER                                                                              \
+  (FEATURE (VIRTIO_BLK_F_FLUSH) | FEATURE (VIRTIO_BLK_F_DISCARD) |                                 \
+   FEATURE (VIRTIO_BLK_F_WRITE_ZEROES))
+#define ACCEPTED                                                                                   \
+  (FEATURE (VIRTIO_F_VERSION_1) | NEEDED | NEEDED_WRITER | FEATURE (VIRTIO_BLK_F_SEG_MAX) |        \
+   FEATURE (VIRTIO_BLK_F_RO))
+
+/* Shared with the server. */
+typedef struct SlotMemory
+{
+  struct virtio_blk_outhdr header;
+  struct virtio_blk_discard_write_zeroes range;
+  uint8_t status;
+  struct vring_desc table[SEGMENTS_MAX + 2];
+} SlotMemory;
+
+typedef struct RingMemory
+{
+  struct vring_desc descriptors[SLOTS];
+  struct
+  {
+    uint16_t flags;
+    uint16_t index;
+    uint16_t ring[SLOTS];
+    uint16_t used_event;
+  } available __attribute__ ((aligned (64)));
+  struct
+  {
+    uint16_t flags;
+    uint16_t index;
+    struct vring_used_elem ring[SLOTS];
+    uint16_t available_event;
+  } used __attribute__ ((aligned (64)));
+  SlotMemory slots[SLOTS];
+} RingMemory;
+static_assert (offsetof (RingMemory, used) % 4 == 0, "2.7: alignment of the used ring");
+
+typedef struct Slot
+{
+  BlockRequest *request; /* NULL: free */
+  bool sent;
+  bool flushing; /* the last step of a durable request */
+  uint64_t done; /* bytes of earlier steps */
+  uint64_t step; /* bytes of this one */
+} Slot;
+
+struct BlockVhost
+{
+  BlockVhostConfig config;
+  VhostUserRegion regions[VHOST_USER_REGIONS_MAX]; /* the first is ours */
+  unsigned n_regions;
+  RingMemory *memory;
+  int kick, call; /* eventfds */
+  int epoll;
+
+  struct virtio_blk_config space; /* as the first server said; what counts of it */
+  uint64_t features;
+  uint64_t size;
+  unsigned segments;      /* of one step */
+  uint64_t discard_bytes; /* of one step */
+  uint64_t zeroes_bytes;
+
+  VhostUser *link;       /* NULL: the server is lost */
+  unsigned in_flight;    /* from submit () to done () */
+  BlockRequest *waiting; /* for a slot: a list; waiting_tail: where to append */
+  BlockRequest **waiting_tail;
+  Slot slots[SLOTS];
+  uint8_t free_slots[SLOTS]; /* a stack: those used last are in the caches */
+  unsigned n_free;
+  uint16_t
+      available; /* requests ever made available; last_kick: at the last look at the server's wish */
+  uint16_t last_kick;
+  uint16_t used;     /* answers ever taken */
+  uint16_t asked_at; /* of which the server was asked to tell the next one */
+};
+
+static bool
+fail (GError **error, const char *what)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "the process that serves the disk %s", what);
+  return false;
+}
+
+/* --- the server, started --- */
+
+/* Bytes of a range of so many sectors, or all that there are if the server sets no limit of its own. */
+static uint64_t
+get_range_limit (uint32_t sectors)
+{
+  return (uint64_t) GUINT32_FROM_LE (sectors) * BLOCK_SECTOR_SIZE;
+}
+
+static bool
+check (const BlockVhost *self, uint64_t features, const struct virtio_blk_config *space,
+       GError **error)
+{
+  const uint64_t sectors = GUINT64_FROM_LE (space->capacity);
+
+  if ((features & NEEDED) != NEEDED)
+    return fail (error, "is too old");
+  if (!self->config.readonly && (features & FEATURE (VIRTIO_BLK_F_RO)))
+    return fail (error, "says that it cannot be written");
+  if (!self->config.readonly && (features & NEEDED_WRITER) != NEEDED_WRITER)
+    return fail (error, "cannot flush, discard or write zeroes");
+  if (sectors == 0 || sectors > INT64_MAX / BLOCK_SECTOR_SIZE)
+    return fail (error, "says an impossible size");
+  if (!self->config.readonly &&
+      (space->max_discard_sectors == 0 || space->max_write_zeroes_sectors == 0))
+    return fail (error, "says that it can discard nothing");
+  return true;
+}
+
+/* A link to a server that was started, and what it said of the disk; NULL: error. */
+static VhostUser *
+attempt (BlockVhost *self, struct virtio_blk_config *space, GError **error)
+{
+  const int fd = self->config.start (self->config.opaque, error);
+
+  if (fd < 0)
+    return NULL;
+  g_autoptr (VhostUser) link = vhost_user_new (fd);
+  *space = (struct virtio_blk_config){};
+  if (!vhost_user_negotiate (link, error))
+    return NULL;
+  if (vhost_user_get_queues (link) < 1 || !vhost_user_has_config (link))
+    {
+      fail (error, "has no queue or no config space");
+      return NULL;
+    }
+  if (!vhost_user_read_config (
+          link, space, offsetof (struct virtio_blk_config, write_zeroes_may_unmap), error) ||
+      !check (self, vhost_user_get_features (link), space, error))
+    return NULL;
+  return g_steal_pointer (&link);
+}
+
+static void
+start_ring (BlockVhost *self)
+{
+  memset (self->memory, 0, offsetof (RingMemory, slots));
+  for (unsigned i = 0; i < SLOTS; i++)
+    self->memory->descriptors[i].addr = GUINT64_TO_LE ((uintptr_t) self->memory->slots[i].table);
+  self->available = self->last_kick = self->used = self->asked_at = 0;
+  for (unsigned i = 0; i < SLOTS; i++)
+    self->slots[i] = (Slot){ .request = self->slots[i].request };
+}
+
+static bool
+hand_over (BlockVhost *self, VhostUser *link, GError **error)
+{
+  const VhostUserQueue queue = {
+    .size = SLOTS,
+    .descriptors = self->memory->descriptors,
+    .available = &self->memory->available,
+    .used = &self->memory->used,
+    .kick = self->kick,
+    .call = self->call,
+  };
+  struct epoll_event event = { .events = EPOLLIN };
+
+  start_ring (self);
+  if (!vhost_user_set_up (link, vhost_user_get_features (link) & ACCEPTED, self->regions,
+                          self->n_regions, error) ||
+      !vhost_user_start_queue (link, &queue, error))
+    return false;
+  return epoll_ctl (self->epoll, EPOLL_CTL_ADD, vhost_user_get_fd (link), &event) == 0 ||
+         fail (error, g_strerror (errno));
+}
+
+/* *space is what counts of what it said. Its own words are better than that it hung up. */
+static VhostUser *
+start_server (BlockVhost *self, struct virtio_blk_config *space, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  VhostUser *link = attempt (self, space, &failure);
+
+  if (link)
+    return link;
+  self->config.end (self->config.opaque);
+  g_autofree char *complaint = self->config.get_complaint (self->config.opaque);
+  if (complaint)
+    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, complaint);
+  else
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return NULL;
+}
+
+static void
+lose (BlockVhost *self, const char *reason)
+{
+  if (!self->link)
+    return;
+  epoll_ctl (self->epoll, EPOLL_CTL_DEL, vhost_user_get_fd (self->link), NULL);
+  g_clear_pointer (&self->link, vhost_user_free);
+  self->config.end (self->config.opaque);
+  self->config.failed (self->config.opaque, reason);
+}
+
+/* --- requests go out --- */
+
+static void
+set_descriptor (SlotMemory *memory, unsigned index, const void *address, size_t size,
+                uint16_t flags)
+{
+  memory->table[index] = (struct vring_desc){
+    .addr = GUINT64_TO_LE ((uintptr_t) address),
+    .len = GUINT32_TO_LE ((uint32_t) size),
+    .flags = GUINT16_TO_LE (flags),
+    .next = GUINT16_TO_LE (index + 1),
+  };
+}
+
+/* Descriptors for a request's memory from `done` on, as many as go into a step; *bytes: how much that is. The step ends with a sector. */
+static unsigned
+add_data (const BlockVhost *self, SlotMemory *memory, const BlockRequest *request, uint64_t done,
+          uint16_t flags, uint64_t *bytes)
+{
+  uint64_t skip = done, total = 0;
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < request->n_iov && n < self->segments; i++)
+    {
+      const struct iovec *iov = &request->iov[i];
+      const uint64_t offset = MIN (skip, iov->iov_len);
+
+      skip -= offset;
+      if (offset == iov->iov_len)
+        continue;
+      set_descriptor (memory, ++n, (uint8_t *) iov->iov_base + offset, iov->iov_len - offset,
+                      flags | VRING_DESC_F_NEXT);
+      total += iov->iov_len - offset;
+    }
+  for (uint64_t beyond = total % BLOCK_SECTOR_SIZE; beyond > 0;)
+    {
+      const uint32_t length = GUINT32_FROM_LE (memory->table[n].len);
+      const uint32_t cut = (uint32_t) MIN (beyond, length);
+
+      memory->table[n].len = GUINT32_TO_LE (length - cut);
+      beyond -= cut;
+      total -= cut;
+      n -= cut == length;
+    }
+  *bytes = total;
+  return n;
+}
+
+static unsigned
+add_range (SlotMemory *memory, const BlockRequest *request, uint64_t offset, uint64_t bytes)
+{
+  memory->range = (struct virtio_blk_discard_write_zeroes){
+    .sector = GUINT64_TO_LE (offset / BLOCK_SECTOR_SIZE),
+    .num_sectors = GUINT32_TO_LE ((uint32_t) (bytes / BLOCK_SECTOR_SIZE)),
+    .flags = GUINT32_TO_LE (request->operation == BLOCK_WRITE_ZEROES && request->may_unmap
+                                ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
+                                : 0),
+  };
+  set_descriptor (memory, 1, &memory->range, sizeof memory->range, VRING_DESC_F_NEXT);
+  return 1;
+}
+
+/* The next step of a slot's request. False: there is none that the server would take. */
+static bool
+describe (BlockVhost *self, unsigned index)
+{
+  static const uint32_t types[] = {
+    [BLOCK_READ] = VIRTIO_BLK_T_IN,
+    [BLOCK_WRITE] = VIRTIO_BLK_T_OUT,
+    [BLOCK_FLUSH] = VIRTIO_BLK_T_FLUSH,
+    [BLOCK_DISCARD] = VIRTIO_BLK_T_DISCARD,
+    [BLOCK_WRITE_ZEROES] = VIRTIO_BLK_T_WRITE_ZEROES,
+  };
+  Slot *slot = &self->slots[index];
+  SlotMemory *memory = &self->memory->slots[index];
+  const BlockRequest *request = slot->request;
+  const BlockOperation operation = slot->flushing ? BLOCK_FLUSH : request->operation;
+  const uint64_t offset = operation == BLOCK_FLUSH ? 0 : request->offset + slot->done;
+  unsigned n = 0;
+
+  slot->step = 0;
+  switch (operation)
+    {
+    case BLOCK_READ:
+    case BLOCK_WRITE:
+      n = add_data (self, memory, request, slot->done,
+                    operation == BLOCK_READ ? VRING_DESC_F_WRITE : 0, &slot->step);
+      if (slot->step == 0)
+        return false;
+      break;
+    case BLOCK_DISCARD:
+    case BLOCK_WRITE_ZEROES:
+      slot->step = MIN (request->size - slot->done,
+                        operation == BLOCK_DISCARD ? self->discard_bytes : self->zeroes_bytes);
+      n = add_range (memory, request, offset, slot->step);
+      break;
+    case BLOCK_FLUSH:
+      break;
+    }
+  memory->header = (struct virtio_blk_outhdr){
+    .type = GUINT32_TO_LE (types[operation]),
+    .sector = GUINT64_TO_LE (
+        operation == BLOCK_READ || operation == BLOCK_WRITE ? offset / BLOCK_SECTOR_SIZE : 0),
+  };
+  memory->status = 0xff;
+  set_descriptor (memory, 0, &memory->header, sizeof memory->header, VRING_DESC_F_NEXT);
+  set_descriptor (memory, n + 1, &memory->status, sizeof memory->status, VRING_DESC_F_WRITE);
+  self->memory->descriptors[index].len =
+      GUINT32_TO_LE ((uint32_t) ((n + 2) * sizeof (struct vring_desc)));
+  self->memory->descriptors[index].flags = GUINT16_TO_LE (VRING_DESC_F_INDIRECT);
+  return true;
+}
+
+static void
+complete (BlockVhost *self, unsigned index, int error)
+{
+  BlockRequest *request = self->slots[index].request;
+
+  self->slots[index] = (Slot){};
+  self->free_slots[self->n_free++] = (uint8_t) index;
+  self->in_flight--;
+  request->done (request, request->operation == BLOCK_DISCARD ? 0 : error);
+}
+
+static void
+send_step (BlockVhost *self, unsigned index)
+{
+  RingMemory *memory = self->memory;
+
+  if (!describe (self, index))
+    {
+      complete (self, index, EIO);
+      return;
+    }
+  self->slots[index].sent = true;
+  memory->available.ring[self->available % SLOTS] = GUINT16_TO_LE ((uint16_t) index);
+  self->available++;
+  /* release: the server that sees the index sees the entry, and the request. */
+  __atomic_store_n (&memory->available.index, GUINT16_TO_LE (self->available), __ATOMIC_RELEASE);
+}
+
+static void
+fill_slots (BlockVhost *self)
+{
+  while (self->waiting && self->n_free > 0)
+    {
+      BlockRequest *request = self->waiting;
+      const unsigned index = self->free_slots[--self->n_free];
+
+      self->waiting = request->next;
+      if (!self->waiting)
+        self->waiting_tail = &self->waiting;
+      self->slots[index] = (Slot){ .request = request };
+      send_step (self, index);
+    }
+}
+
+/* Tells the server of what was made available, if it wants to be told. */
+static void
+tell_server (BlockVhost *self)
+{
+  static const uint64_t one = 1;
+
+  if (self->available == self->last_kick)
+    return;
+  /* Orders the index before the look at the server's wish; it does the reverse. */
+  __atomic_thread_fence (__ATOMIC_SEQ_CST);
+  const uint16_t wish =
+      GUINT16_FROM_LE (__atomic_load_n (&self->memory->used.available_event, __ATOMIC_RELAXED));
+  if (vring_need_event (wish, self->available, self->last_kick) &&
+      write (self->kick, &one, sizeof one) < 0)
+    g_debug ("kick: %s", g_strerror (errno));
+  self->last_kick = self->available;
+}
+
+static void
+push (BlockVhost *self)
+{
+  if (!self->link)
+    return;
+  fill_slots (self);
+  tell_server (self);
+}
+
+/* --- answers come in --- */
+
+static void
+take_answer (BlockVhost *self, unsigned index)
+{
+  Slot *slot = &self->slots[index];
+  const uint8_t status = __atomic_load_n (&self->memory->slots[index].status, __ATOMIC_RELAXED);
+  const BlockRequest *request = slot->request;
+  const bool writes = request->operation == BLOCK_WRITE || request->operation == BLOCK_WRITE_ZEROES;
+
+  slot->sent = false;
+  slot->done += slot->step;
+  if (status != VIRTIO_BLK_S_OK)
+    complete (self, index, EIO);
+  else if (request->operation != BLOCK_FLUSH && slot->done < request->size)
+    send_step (self, index);
+  else if (writes && request->durable && !slot->flushing)
+    {
+      slot->flushing = true;
+      send_step (self, index);
+    }
+  else
+    complete (self, index, 0);
+}
+
+static bool
+collect (BlockVhost *self)
+{
+  const uint16_t before = self->used;
+
+  if (!self->link)
+    return false;
+  /* acquire: the entries, and what the server wrote for them, are read after the index that announces them. */
+  const uint16_t index =
+      GUINT16_FROM_LE (__atomic_load_n (&self->memory->used.index, __ATOMIC_ACQUIRE));
+  while (self->link && self->used != index)
+    {
+      const struct vring_used_elem *entry = &self->memory->used.ring[self->used % SLOTS];
+      const uint32_t id = GUINT32_FROM_LE (__atomic_load_n (&entry->id, __ATOMIC_RELAXED));
+
+      if (id >= SLOTS || !self->slots[id].sent)
+        {
+          lose (self, "the process that serves the disk talks nonsense");
+          break;
+        }
+      self->used++;
+      take_answer (self, id);
+    }
+  return self->used != before;
+}
+
+static bool
+has_hung_up (const BlockVhost *self)
+{
+  uint8_t byte;
+
+  return self->link &&
+         (recv (vhost_user_get_fd (self->link), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+          (errno != EAGAIN && errno != EINTR));
+}
+
+/* Has `call` signalled at the next answer. It was signalled if there were some since it was last asked for, or may have been late. */
+static void
+ask_to_be_told (BlockVhost *self, bool may_be_late)
+{
+  uint64_t count;
+
+  if ((may_be_late || self->used != self->asked_at) &&
+      read (self->call, &count, sizeof count) < 0 && errno != EAGAIN)
+    g_debug ("call: %s", g_strerror (errno));
+  self->asked_at = self->used;
+  __atomic_store_n (&self->memory->available.used_event, GUINT16_TO_LE (self->used),
+                    __ATOMIC_RELAXED);
+  /* Orders the wish before the look at the index that follows; the server does the reverse. */
+  __atomic_thread_fence (__ATOMIC_SEQ_CST);
+}
+
+/* --- the backend --- */
+
+static void
+submit (void *opaque, BlockRequest *request)
+{
+  BlockVhost *self = opaque;
+
+  request->next = NULL;
+  *self->waiting_tail = request;
+  self->waiting_tail = &request->next;
+  self->in_flight++;
+}
+
+static void
+kick (void *opaque)
+{
+  push (opaque);
+}
+
+static void
+look (void *opaque)
+{
+  BlockVhost *self = opaque;
+
+  if (collect (self))
+    push (self);
+}
+
+static void
+reap (void *opaque)
+{
+  BlockVhost *self = opaque;
+  const bool any = collect (self);
+
+  do
+    ask_to_be_told (self, !any);
+  while (collect (self));
+  push (self);
+  if (!any && has_hung_up (self))
+    lose (self, "the process that serves the disk has ended");
+}
+
+/* The server is lost, and nobody will wait for another. */
+static void
+abandon (BlockVhost *self)
+{
+  for (unsigned i = 0; i < SLOTS; i++)
+    if (self->slots[i].request)
+      complete (self, i, EIO);
+  while (self->waiting)
+    {
+      BlockRequest *request = self->waiting;
+
+      self->waiting = request->next;
+      if (!self->waiting)
+        self->waiting_tail = &self->waiting;
+      self->in_flight--;
+      request->done (request, EIO);
+    }
+}
+
+static void
+drain (void *opaque)
+{
+  const gint64 end = g_get_monotonic_time () + PATIENCE_US;
+  BlockVhost *self = opaque;
+
+  push (self);
+  while (self->in_flight > 0 && self->link)
+    {
+      struct pollfd one = { .fd = self->epoll, .events = POLLIN };
+      const gint64 left = (end - g_get_monotonic_time ()) / 1000;
+
+      reap (self);
+      if (self->in_flight == 0 || !self->link)
+        break;
+      if (left <= 0 || poll (&one, 1, (int) left) == 0)
+        lose (self, "the process that serves the disk does not answer in time");
+    }
+  abandon (self);
+}
+
+static void
+free_vhost (void *opaque)
+{
+  block_vhost_free (opaque);
+}
+
+static const BlockBackendOps ops = {
+  .submit = submit,
+  .kick = kick,
+  .reap = reap,
+  .look = look,
+  .drain = drain,
+  .free = free_vhost,
+};
+
+void
+block_vhost_get_backend (BlockVhost *self, BlockBackend *backend)
+{
+  *backend = (BlockBackend){ .ops = &ops, .opaque = self, .fd = self->epoll, .size = self->size };
+}
+
+bool
+block_vhost_is_lost (const BlockVhost *self)
+{
+  return self->link == NULL;
+}
+
+/* --- life --- */
+
+static bool
+make_memory (BlockVhost *self, GError **error)
+{
+  const int fd = memfd_create ("disk-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  void *memory = MAP_FAILED;
+
+  /* Sealed: a server that cut it off would end us. */
+  if (fd >= 0 && ftruncate (fd, sizeof (RingMemory)) == 0 &&
+      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    memory = mmap (NULL, sizeof (RingMemory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED)
+    {
+      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "no memory for a disk's queue: %s",
+                   g_strerror (errno));
+      if (fd >= 0)
+        close (fd);
+      return false;
+    }
+  madvise (memory, sizeof (RingMemory), MADV_DONTFORK);
+  self->memory = memory;
+  self->regions[0] = (VhostUserRegion){ .host = memory, .size = sizeof (RingMemory), .fd = fd };
+  self->n_regions = 1 + self->config.n_memory;
+  for (unsigned i = 0; i < self->config.n_memory; i++)
+    self->regions[1 + i] = self->config.memory[i];
+  return true;
+}
+
+static bool
+make_fds (BlockVhost *self, GError **error)
+{
+  struct epoll_event event = { .events = EPOLLIN };
+
+  self->kick = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  self->call = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  self->epoll = epoll_create1 (EPOLL_CLOEXEC);
+  if (self->kick >= 0 && self->call >= 0 && self->epoll >= 0 &&
+      epoll_ctl (self->epoll, EPOLL_CTL_ADD, self->call, &event) == 0)
+    return true;
+  return fail (error, "cannot be watched: no more file descriptors; raise the limit (ulimit -n)");
+}
+
+static void
+learn (BlockVhost *self, const VhostUser *link)
+{
+  const struct virtio_blk_config *space = &self->space;
+  const uint32_t segments = GUINT32_FROM_LE (space->seg_max);
+
+  self->features = vhost_user_get_features (link) & ACCEPTED;
+  self->size = GUINT64_FROM_LE (space->capacity) * BLOCK_SECTOR_SIZE;
+  self->discard_bytes = get_range_limit (space->max_discard_sectors);
+  self->zeroes_bytes = get_range_limit (space->max_write_zeroes_sectors);
+  self->segments = SEGMENTS_MAX;
+  if ((self->features & FEATURE (VIRTIO_BLK_F_SEG_MAX)) && segments > 0)
+    self->segments = MIN (segments, SEGMENTS_MAX);
+}
+
+BlockVhost *
+block_vhost_new (const BlockVhostConfig *config, GError **error)
+{
+  g_return_val_if_fail (config->n_memory < VHOST_USER_REGIONS_MAX, NULL);
+  g_autoptr (BlockVhost) self = g_new0 (BlockVhost, 1);
+
+  self->config = *config;
+  self->waiting_tail = &self->waiting;
+  self->kick = self->call = self->epoll = -1;
+  for (unsigned i = 0; i < SLOTS; i++)
+    self->free_slots[self->n_free++] = (uint8_t) i;
+  if (!make_memory (self, error) || !make_fds (self, error))
+    return NULL;
+  g_autoptr (VhostUser) link = start_server (self, &self->space, error);
+  if (!link)
+    return NULL;
+  learn (self, link);
+  if (!hand_over (self, link, error))
+    {
+      config->end (config->opaque);
+      return NULL;
+    }
+  self->link = g_steal_pointer (&link);
+  return g_steal_pointer (&self);
+}
+
+void
+block_vhost_free (BlockVhost *self)
+{
+  if (!self)
+    return;
+  drain (self);
+  vhost_user_free (self->link);
+  if (self->memory)
+    {
+      munmap (self->memory, sizeof (RingMemory));
+      close (self->regions[0].fd);
+    }
+  if (self->kick >= 0)
+    close (self->kick);
+  if (self->call >= 0)
+    close (self->call);
+  if (self->epoll >= 0)
+    close (self->epoll);
+  g_free (self);
+}
+
+bool
+block_vhost_resume (BlockVhost *self, GError **error)
+{
+  struct virtio_blk_config space;
+
+  if (self->link)
+    return true;
+  g_autoptr (VhostUser) link = start_server (self, &space, error);
+  if (!link)
+    return false;
+  bool good = memcmp (&space, &self->space, sizeof space) == 0 &&
+              (vhost_user_get_features (link) & ACCEPTED) == self->features;
+  if (!good)
+    fail (error, "has another image than before");
+  good = good && hand_over (self, link, error);
+  if (!good)
+    {
+      self->config.end (self->config.opaque);
+      return false;
+    }
+  self->link = g_steal_pointer (&link);
+  for (unsigned i = 0; i < SLOTS; i++)
+    if (self->slots[i].request)
+      send_step (self, i);
+  push (self);
+  return true;
+}

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "block/block-backend.h"
+#include "block/vhost-user.h"
+
+/* Requests on a disk that another process serves by vhost-user-blk (vhost-user.h; Virtual I/O Device 1.2, 5.2). We are its driver: the
+ * virtqueue is ours, in memory of its own, and the guest's never meets that process; it reads and writes the requests' data where they are.
+ *
+ * The server is not trusted: what it says is bounded and checked. One that dies, hangs up or talks nonsense is lost: it is ended, `failed` is called, and
+ * what is in flight waits until block_vhost_resume () has started another, which is asked again from the start.
+ */
+typedef struct BlockVhost BlockVhost;
+
+typedef struct BlockVhostConfig
+{
+  bool readonly;
+  /* Where the data of requests is: shared with the server. Copied. */
+  const VhostUserRegion *memory;
+  unsigned n_memory; /* at most VHOST_USER_REGIONS_MAX - 1 */
+
+  /* Starts the server, after ending one that runs; returns a socket that is connected to it, owned by the caller, or -1. Main thread. */
+  int (*start) (void *opaque, GError **error);
+  /* Ends it. Any thread, the owner's lock held. */
+  void (*end) (void *opaque);
+  /* What the server itself said when it failed, one line, owned by the caller; NULL: nothing. Main thread. */
+  char *(*get_complaint) (void *opaque);
+  /* It was lost and has been ended. Any thread, the owner's lock held: may not call anything here. */
+  void (*failed) (void *opaque, const char *reason);
+  void *opaque;
+} BlockVhostConfig;
+
+/* Starts the server. Errors are one line, in G_IO_ERROR. Main thread. */
+BlockVhost *block_vhost_new (const BlockVhostConfig *config, GError **error);
+/* Waits for what is in flight; the server is left to the caller. */
+void block_vhost_free (BlockVhost *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BlockVhost, block_vhost_free)
+
+/* Its ops.free () is block_vhost_free (). */
+void block_vhost_get_backend (BlockVhost *self, BlockBackend *backend);
+bool block_vhost_is_lost (const BlockVhost *self);
+/* Starts the server again if it was lost, and asks it again for what is in flight. Main thread. */
+bool block_vhost_resume (BlockVhost *self, GError **error);
