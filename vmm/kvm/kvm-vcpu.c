@@ -159,8 +159,8 @@ handle_exit (KvmVcpu *vcpu)
     case KVM_EXIT_IRQ_WINDOW_OPEN:
       break;
     case KVM_EXIT_SHUTDOWN:
-      stop (vcpu, KVM_STOP_TRIPLE_FAULT, "triple fault at 0x%" G_GINT64_MODIFIER "x",
-            get_rip (vcpu));
+      /* Where, only Intel's KVM could say: AMD's has put the vCPU into its state after INIT by now, and all happened at 0xfff0. */
+      stop (vcpu, KVM_STOP_TRIPLE_FAULT, "triple fault");
       break;
     case KVM_EXIT_SYSTEM_EVENT:
       handle_system_event (vcpu);
