@@ -3,7 +3,7 @@
 Usage: bench-boot.py --vmm FILE --kernel VMLINUX --initrd FILE [--runs N] [--memory MIB] [--json FILE]
 
 Runs where /dev/kvm is real: on a host that has it, or in tests/nested/appliance. All have the same devices (virtio graphics, keyboard,
-tablet, entropy, on PCI) and QEMU's own kind of memory; microvm is there once more as it is by itself, without PCI and without a device but the
+tablet, entropy, ports and balloon, on PCI: those that each of our machines has) and QEMU's own kind of memory; microvm is there once more as it is by itself, without PCI and without a device but the
 serial port, which alcove-vmm cannot be: what that peer saves is what those devices cost. They take turns (A B C A B C ...), so that a drift of
 the machine's speed falls on all; ratios are of the medians of one run of this program.
 
@@ -39,8 +39,8 @@ def alcove(options):
             "--initrd", options.initrd, "--cmdline", COMMAND_LINE, "--net", "none", "--serial", "stdio", "--display", "none"]
 
 
-def qemu(options, machine, names=("gpu", "keyboard", "tablet", "rng")):
-    devices = [word for name in names for word in ("-device", f"virtio-{name}-pci")]
+def qemu(options, machine, names=("gpu-pci", "keyboard-pci", "tablet-pci", "rng-pci", "serial-pci,max_ports=2", "balloon-pci")):
+    devices = [word for name in names for word in ("-device", f"virtio-{name}")]
     return ["qemu-system-x86_64", "-M", machine, *devices, "-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", f"{options.memory}M",
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-kernel", options.kernel,
             "-initrd", options.initrd, "-append", COMMAND_LINE, "-serial", "stdio"]

@@ -43,11 +43,13 @@ def hoard(guest):
 def check_reporting(checks, guest):
     hoard(guest)
     full = resident(guest)
+    # The guest reports pieces of some MiB; the rest of what was freed lies among what is in use.
+    enough = full - HOARD * 2 // 3
     checks.check("memory that the guest uses is resident", full >= HOARD, full)
     start = time.monotonic()
     guest.shell("umount /mnt")
-    freed = wait_until(lambda: resident(guest), lambda value: value <= full - HOARD * 3 // 4)
-    checks.check("what an idle guest has freed is given back", freed <= full - HOARD * 3 // 4, f"{full} MiB -> {freed} MiB")
+    freed = wait_until(lambda: resident(guest), lambda value: value <= enough)
+    checks.check("what an idle guest has freed is given back", freed <= enough, f"{full} MiB -> {freed} MiB")
     print(f"resident: {full} MiB, {freed} MiB {time.monotonic() - start:.1f} s after the guest freed {HOARD} MiB", flush=True)
     hoard(guest)
     checks.equal("and is the guest's again", guest.shell("wc -c </mnt/hoard"), str(HOARD * MIB))
