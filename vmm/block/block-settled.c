@@ -376,11 +376,13 @@ look (void *opaque)
   flush_if_needed (settled);
 }
 
-/* Below may have failed all that it had, and will fail each flush: this ends too. */
+/* Below may have failed all that it had, and will fail each flush: this ends too. That is no word of the host on what it cached, but of
+ * a process that is lost: the next one's flushes are not to be blamed for it. */
 static void
 drain (void *opaque)
 {
   BlockSettled *settled = opaque;
+  const bool failed_before = settled->flush_failed;
 
   settled->below.ops->drain (settled->below.opaque);
   while (settled->waiting)
@@ -388,6 +390,7 @@ drain (void *opaque)
       submit_flush (settled);
       settled->below.ops->drain (settled->below.opaque);
     }
+  settled->flush_failed = failed_before;
 }
 
 static void

@@ -625,6 +625,27 @@ test_drain (Fixture *f, gconstpointer data)
   f->backend.ops->drain (f->backend.opaque);
   expect (&write, EIO);
   f->below.lost = 0;
+  /* Who drains has given up what was asked: who begins anew after it is not told of it. */
+  Tracked flush;
+  begin (f, &flush, BLOCK_FLUSH, 0, 0);
+  finish (f, BLOCK_FLUSH, 0);
+  expect (&flush, 0);
+}
+
+/* But what failed before is not forgotten over it: a driver resets the device at a guest's sleep, and goes on. */
+static void
+test_failed_flush_before_drain (Fixture *f, gconstpointer data)
+{
+  Tracked write, flush;
+
+  begin (f, &write, BLOCK_WRITE, 0, 512);
+  finish (f, BLOCK_WRITE, 0);
+  finish (f, BLOCK_FLUSH, EIO);
+  expect (&write, EIO);
+  f->backend.ops->drain (f->backend.opaque);
+  begin (f, &flush, BLOCK_FLUSH, 0, 0);
+  finish (f, BLOCK_FLUSH, 0);
+  expect (&flush, EIO);
 }
 
 /* The flush that the next process does knows nothing of what the one before did. */
@@ -764,6 +785,7 @@ main (int argc, char **argv)
   TEST ("look", test_look);
   g_test_add_func ("/block-settled/no-look", test_no_look);
   TEST ("drain", test_drain);
+  TEST ("failed-flush-before-drain", test_failed_flush_before_drain);
   TEST ("repeat", test_repeat);
   g_test_add_func ("/block-settled/edges", test_edges);
   g_test_add_func ("/block-settled/chunks", test_chunks);
