@@ -63,7 +63,6 @@ struct BlockSettled
 
   BlockBackend below;
   unsigned cluster_size;
-  bool always;
   GHashTable *chunks; /* of Chunk; one that is missing knows no cluster */
 
   Ticket *tickets; /* all: a list by older */
@@ -126,7 +125,7 @@ make_known (BlockSettled *settled, Range range)
 {
   Chunk *chunk = NULL;
 
-  for (uint64_t i = range.first; i <= range.last && !settled->always; i++)
+  for (uint64_t i = range.first; i <= range.last; i++)
     {
       const unsigned bit = i % CHUNK_CLUSTERS;
 
@@ -413,7 +412,7 @@ free_settled (void *opaque)
 }
 
 BlockSettled *
-block_settled_new (const BlockBackend *below, unsigned cluster_size, bool always)
+block_settled_new (const BlockBackend *below, unsigned cluster_size)
 {
   BlockSettled *settled = g_new0 (BlockSettled, 1);
 
@@ -421,7 +420,6 @@ block_settled_new (const BlockBackend *below, unsigned cluster_size, bool always
             (cluster_size & (cluster_size - 1)) == 0);
   settled->below = *below;
   settled->cluster_size = cluster_size;
-  settled->always = always;
   settled->chunks = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
   settled->waiting_tail = &settled->waiting;
   return settled;

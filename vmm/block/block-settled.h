@@ -14,9 +14,9 @@
  */
 typedef struct BlockSettled BlockSettled;
 
-/* below is taken over: its requests are completed in calls of this one's operations only. cluster_size: a power of two from 512 to 2 MiB. always: each
- * write may change the tables (they know parts of clusters, as qcow2's extended L2 entries). */
-BlockSettled *block_settled_new (const BlockBackend *below, unsigned cluster_size, bool always);
+/* below is taken over: its requests are completed in calls of this one's operations only. cluster_size: what the tables speak of at once, or
+ * less; a power of two from 512 to 2 MiB. */
+BlockSettled *block_settled_new (const BlockBackend *below, unsigned cluster_size);
 
 /* Its ops.free () waits for what is in flight, and frees below as well. */
 void block_settled_get_backend (BlockSettled *settled, BlockBackend *backend);

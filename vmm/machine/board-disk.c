@@ -137,7 +137,7 @@ open_served (BoardDisk *disk, BlockBackend *backend, GError **error)
   disk->room = room_watch_new (&room);
   if (config->format != VM_DISK_FORMAT_QCOW2)
     return true;
-  disk->settled = block_settled_new (backend, image_header_get_granularity (config->file), false);
+  disk->settled = block_settled_new (backend, image_header_get_granularity (config->file));
   block_settled_get_backend (disk->settled, backend);
   return true;
 }

@@ -160,7 +160,7 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
   if (get_config (disk)->format != VM_DISK_FORMAT_QCOW2)
     return true;
   disk->settled =
-      block_settled_new (backend, image_header_get_granularity (get_config (disk)->file), false);
+      block_settled_new (backend, image_header_get_granularity (get_config (disk)->file));
   block_settled_get_backend (disk->settled, backend);
   return true;
 }

@@ -125,7 +125,7 @@ static const BlockBackendOps below_ops = {
 /* --- fixture --- */
 
 static void
-set_up (Fixture *f, uint64_t size, unsigned cluster, bool always)
+set_up (Fixture *f, uint64_t size, unsigned cluster)
 {
   const BlockBackend backend = {
     .ops = &below_ops, .opaque = &f->below, .fd = 42, .size = size, .alignment = 4096
@@ -133,14 +133,14 @@ set_up (Fixture *f, uint64_t size, unsigned cluster, bool always)
 
   f->below.prepared = g_ptr_array_new ();
   f->below.started = g_ptr_array_new ();
-  f->settled = block_settled_new (&backend, cluster, always);
+  f->settled = block_settled_new (&backend, cluster);
   block_settled_get_backend (f->settled, &f->backend);
 }
 
 static void
 setup (Fixture *f, gconstpointer data)
 {
-  set_up (f, SIZE, CLUSTER, false);
+  set_up (f, SIZE, CLUSTER);
 }
 
 static void
@@ -543,20 +543,6 @@ test_discard_meanwhile (Fixture *f, gconstpointer data)
 }
 
 static void
-test_always (void)
-{
-  Fixture f = { 0 };
-
-  set_up (&f, SIZE, CLUSTER, true);
-  for (unsigned i = 0; i < 3; i++)
-    {
-      settle (&f, 0, 512);
-      g_assert_cmpuint (f.below.n_flushes, ==, i + 1);
-    }
-  teardown (&f, NULL);
-}
-
-static void
 test_look (Fixture *f, gconstpointer data)
 {
   Tracked write;
@@ -584,7 +570,7 @@ test_no_look (void)
   f.below.prepared = g_ptr_array_new ();
   f.below.started = g_ptr_array_new ();
   f.settled = block_settled_new (
-      &(BlockBackend){ .ops = &ops, .opaque = &f.below, .fd = -1, .size = SIZE }, CLUSTER, false);
+      &(BlockBackend){ .ops = &ops, .opaque = &f.below, .fd = -1, .size = SIZE }, CLUSTER);
   block_settled_get_backend (f.settled, &f.backend);
   begin (&f, &write, BLOCK_WRITE, 0, 512);
   f.below.ending = find (&f, BLOCK_WRITE);
@@ -705,7 +691,7 @@ test_edges (void)
       const uint64_t size = disks[i].size;
       Fixture f = { 0 };
 
-      set_up (&f, size, disks[i].cluster, false);
+      set_up (&f, size, disks[i].cluster);
       settle (&f, size - 512, 512);
       g_assert_true (passes (&f, size - 512, 512));
       run (&f, BLOCK_WRITE_ZEROES, size - 512, 512);
@@ -726,7 +712,7 @@ test_chunks (void)
   const uint64_t chunk = UINT64_C (32768) * 512;
   Fixture f = { 0 };
 
-  set_up (&f, SIZE, 512, false);
+  set_up (&f, SIZE, 512);
   settle (&f, chunk - 1024, 2048);
   settle (&f, 3 * chunk - 1024, 2048);
   g_assert_true (passes (&f, chunk - 1024, 2048));
@@ -747,7 +733,7 @@ test_memory (void)
   const unsigned room = 4096;
   Fixture f = { 0 };
 
-  set_up (&f, size, 512, false);
+  set_up (&f, size, 512);
   for (unsigned i = 0; i < room + 10; i++)
     settle (&f, i * chunk * 1000, 512);
   g_assert_true (passes (&f, 0, 512));
@@ -781,7 +767,6 @@ main (int argc, char **argv)
   TEST ("write-zeroes", test_write_zeroes);
   TEST ("discard", test_discard);
   TEST ("discard-meanwhile", test_discard_meanwhile);
-  g_test_add_func ("/block-settled/always", test_always);
   TEST ("look", test_look);
   g_test_add_func ("/block-settled/no-look", test_no_look);
   TEST ("drain", test_drain);

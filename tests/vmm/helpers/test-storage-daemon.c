@@ -103,8 +103,7 @@ set_up (Fixture *f, VmDiskFormat format)
   block_nbd_get_backend (f->nbd, &f->backend);
   if (format == VM_DISK_FORMAT_QCOW2)
     {
-      f->settled =
-          block_settled_new (&f->backend, image_header_get_granularity (f->disk.file), false);
+      f->settled = block_settled_new (&f->backend, image_header_get_granularity (f->disk.file));
       block_settled_get_backend (f->settled, &f->backend);
     }
   g_assert_cmpuint (f->backend.size, ==, 64 << 20);
