@@ -32,6 +32,7 @@
 #define SEGMENTS_MAX    (QUEUE_SIZE - 2) /* less header and status */
 #define RANGE_SECTORS   (1u << 22)       /* of one discard or write zeroes: 2 GiB */
 #define DISCARD_SECTORS 8                /* the unit of most file systems: 4 KiB */
+#define LINGER_MAX_US   10000            /* then the loop has its turn, whatever the guest does */
 #define CONFIG_SIZE     sizeof (struct virtio_blk_config)
 #define FEATURE(bit)    (UINT64_C (1) << (bit))
 
@@ -392,7 +393,8 @@ linger (VirtioBlk *blk)
   if (!blk->thread || !blk->window.is_open)
     return;
   set_notification (blk, false);
-  for (gint64 now = blk->window.idle_since; poll_window_is_open (&blk->window, now);)
+  const gint64 end = blk->window.idle_since + LINGER_MAX_US;
+  for (gint64 now = blk->window.idle_since; now < end && poll_window_is_open (&blk->window, now);)
     {
       virtio_device_unlock (blk->device);
       __builtin_ia32_pause ();
