@@ -10,6 +10,7 @@
 #include "block-calls.h"
 #include "changing-memory.h"
 #include "virtio-driver.h"
+#include "base/poll-window.h"
 #include "block/block-raw.h"
 #include "virtio/virtio-blk.h"
 #include "virtio/virtio-device-private.h"
@@ -669,6 +670,61 @@ test_own_thread (void)
   teardown (&f, NULL);
 }
 
+/* Instead of GLib's, for the device: the clock's time, or what a test says. */
+static gint64 said_us;
+
+gint64
+g_get_monotonic_time (void)
+{
+  const gint64 said = __atomic_load_n (&said_us, __ATOMIC_ACQUIRE);
+  struct timespec now;
+
+  if (said != 0)
+    return said;
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return now.tv_sec * G_TIME_SPAN_SECOND + now.tv_nsec / 1000;
+}
+
+/* A guest that never pauses is found by looking, but the thread's loop gets its turn all the same, and the driver has to notify again. By the
+ * test's clock the next request always comes before the device would sleep. */
+static void
+test_looking_ends (void)
+{
+  const gint64 step = POLL_WINDOW_US / 2;
+  const unsigned n = 1000;
+  unsigned notified = 0;
+  Fixture f = { 0 };
+
+  make_image (&f);
+  VirtioBlkConfig config = { .n_queues = 1 };
+  g_assert_true (block_raw_open_backend (f.path, false, &config.backend, NULL));
+  f.memory = guest_memory_new (RAM, RAM, 2 * RAM, NULL);
+  __atomic_store_n (&said_us, step, __ATOMIC_RELEASE);
+  f.blk = virtio_blk_new (&config, f.memory, NULL);
+  f.driver = virtio_driver_new (virtio_blk_get_device (f.blk), f.memory, 0, UINT64_MAX);
+  VirtqueueDriver *ring = virtio_driver_get_queue (f.driver, 0);
+  uint8_t *area;
+  const uint64_t gpa = virtio_driver_alloc (f.driver, 16 + 513, (void **) &area);
+  const DriverSegment segments[] = { { gpa, 16, false }, { gpa + 16, 513, true } };
+  for (unsigned i = 0; i < n; i++)
+    {
+      virtqueue_driver_add (ring, segments, 2);
+      if (virtqueue_driver_must_kick (ring))
+        {
+          virtio_device_notify_again (virtio_blk_get_device (f.blk), 0);
+          notified++;
+        }
+      while (!virtqueue_driver_take_used (ring, NULL, NULL))
+        g_thread_yield ();
+      __atomic_add_fetch (&said_us, step, __ATOMIC_ACQ_REL);
+    }
+  /* Fifty milliseconds: about five turns. */
+  g_assert_cmpuint (notified, >, 2);
+  g_assert_cmpuint (notified, <, n / 10);
+  __atomic_store_n (&said_us, 0, __ATOMIC_RELEASE);
+  teardown (&f, NULL);
+}
+
 /* What the device was told is gone as soon as it has read it: it goes by its copy. */
 static void
 setup_changing (Fixture *f, gconstpointer data)
@@ -718,6 +774,7 @@ main (int argc, char **argv)
   ADD ("no-status", writable, test_no_status);
   ADD ("hostile-15-truncated-under-us", writable, test_truncated_under_us);
   g_test_add_func ("/virtio-blk/own-thread", test_own_thread);
+  g_test_add_func ("/virtio-blk/looking-ends", test_looking_ends);
   ADD_CHANGING ("read", &writable, test_read);
   ADD_CHANGING ("write-and-flush", &writable, test_write_and_flush);
   ADD_CHANGING ("unaligned", &writable, test_unaligned_memory);
