@@ -348,7 +348,6 @@ ahci_free (Ahci *ahci)
 {
   if (!ahci)
     return;
-  pci_device_free (ahci->pci);
   loop_thread_free (ahci->thread);
   g_source_destroy (ahci->wakeup);
   g_mutex_lock (&ahci->work);
@@ -363,6 +362,8 @@ ahci_free (Ahci *ahci)
         g_free (port->slots[slot].iov);
     }
   g_mutex_unlock (&ahci->work);
+  /* Last: what ended in drain () had an interrupt to raise. */
+  pci_device_free (ahci->pci);
   g_source_unref (ahci->wakeup);
   g_main_context_unref (ahci->home.context);
   g_mutex_clear (&ahci->work);

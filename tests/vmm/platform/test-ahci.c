@@ -188,6 +188,22 @@ issue_reads (AhciDisk *f)
   g_assert_cmphex (ahci_disk_get (f, PX_SACT), ==, UINT32_MAX);
 }
 
+/* The machine ends: commands in work end as well, and have an interrupt to raise. */
+static void
+test_free_in_work (AhciDisk *f, gconstpointer data)
+{
+  if (!block_calls_have_ring ())
+    {
+      g_test_skip ("without io_uring no command stays in work");
+      return;
+    }
+  ahci_driver_write (f->driver, 0x04, 0x80000002); /* interrupts */
+  ahci_disk_set (f, PX_IE, UINT32_MAX);
+  issue_reads (f);
+  ahci_disk_set (f, PX_IS, UINT32_MAX);
+  ahci_driver_write (f->driver, 0x08, 1u << PORT);
+}
+
 /* The engine stopped, the link reset, the controller reset with commands in work: the guest sees that they are, and nothing
  * of them is told afterwards. */
 static void
@@ -349,6 +365,7 @@ main (int argc, char **argv)
   TEST ("no-memory", test_no_memory);
   TEST ("hostile-10-issued-anew-for-ever", test_issued_anew_for_ever);
   TEST ("hostile-7-stop-in-work", test_stop_in_work);
+  TEST ("free-in-work", test_free_in_work);
   TEST ("long-list", test_long_list);
   TEST ("without-bus-master", test_without_bus_master);
   return g_test_run ();
