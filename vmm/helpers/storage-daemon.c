@@ -34,12 +34,16 @@
  *
  * stderr is a pipe that is emptied on the main context; its end is kept for the error message.
  */
-#define PROGRAM         "qemu-storage-daemon"
-#define PACKAGE         "qemu-system-common"
-#define COMPLAINT_MAX   4096
-#define END_PATIENCE_US (20 * G_TIME_SPAN_SECOND)
-#define END_STEP_US     5000
-#define SOCKET_FD       3
+#define PROGRAM            "qemu-storage-daemon"
+#define PACKAGE            "qemu-system-common"
+#define COMPLAINT_MAX      4096
+#define END_PATIENCE_US    (20 * G_TIME_SPAN_SECOND)
+#define END_STEP_US        5000
+#define UNLOCK_PATIENCE_US (5 * G_TIME_SPAN_SECOND)
+#define SOCKET_FD          3
+/* Bytes of an image that QEMU's programs lock: what they do with it, and what they forbid others (QEMU, block/file-posix.c). */
+#define LOCKS_START 100
+#define LOCKS_SIZE  164
 
 struct StorageDaemon
 {
@@ -51,6 +55,7 @@ struct StorageDaemon
   int said; /* our end of its stderr; -1: none */
   GSource *source;
   GString *complaint;
+  bool has_run;
 };
 
 /* --- what it is told --- */
@@ -296,6 +301,7 @@ spawn (StorageDaemon *self, int listener, GError **error)
   g_subprocess_launcher_set_child_setup (launcher, set_up_child, GINT_TO_POINTER (getpid ()), NULL);
   g_subprocess_launcher_take_fd (launcher, dup (listener), SOCKET_FD);
   self->process = g_subprocess_launcher_spawnv (launcher, (const char *const *) arguments, error);
+  self->has_run = true;
   if (self->process)
     listen_to (self, g_subprocess_get_stderr_pipe (self->process));
   return self->process != NULL;
@@ -316,12 +322,36 @@ storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtocol protocol)
   return self;
 }
 
+/* The kernel takes a killed process's I/O to its end after the process, and keeps its locks as long: the next one would be refused. */
+static void
+wait_for_locks (const char *file)
+{
+  const gint64 end = g_get_monotonic_time () + UNLOCK_PATIENCE_US;
+  const int fd = open (file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct flock locks;
+
+  do
+    {
+      locks = (struct flock){
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCKS_START, .l_len = LOCKS_SIZE
+      };
+      if (fd < 0 || fcntl (fd, F_OFD_GETLK, &locks) < 0 || locks.l_type == F_UNLCK)
+        break;
+      g_usleep (END_STEP_US);
+    }
+  while (g_get_monotonic_time () < end);
+  if (fd >= 0)
+    close (fd);
+}
+
 int
 storage_daemon_start (StorageDaemon *self, GError **error)
 {
   int listener, client;
 
   storage_daemon_kill (self);
+  if (self->has_run && !self->disk->readonly)
+    wait_for_locks (self->disk->file);
   if (!make_sockets (self, &listener, &client, error))
     return -1;
   g_mutex_lock (&self->lock);
