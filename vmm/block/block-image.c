@@ -49,17 +49,24 @@ open_file (BlockImage *image, const char *path, GError **error)
 }
 
 static bool
+check_kind (const BlockImage *image, const char *path, struct stat *st, GError **error)
+{
+  /* O_NONBLOCK kept open () from waiting for a FIFO's other end; io_uring would take it for "never wait". */
+  if (fstat (image->fd, st) < 0 || fcntl (image->fd, F_SETFL, 0) < 0)
+    return set_error (error, errno, path, g_strerror (errno));
+  return S_ISREG (st->st_mode) || S_ISBLK (st->st_mode) ||
+         set_error (error, EINVAL, path, "is neither a regular file nor a block device");
+}
+
+static bool
 measure (BlockImage *image, const char *path, GError **error)
 {
   struct stat st;
 
-  /* O_NONBLOCK kept open () from waiting for a FIFO's other end; io_uring would take it for "never wait". */
-  if (fstat (image->fd, &st) < 0 || fcntl (image->fd, F_SETFL, 0) < 0)
-    return set_error (error, errno, path, g_strerror (errno));
+  if (!check_kind (image, path, &st, error))
+    return false;
   if (S_ISREG (st.st_mode))
     image->size = st.st_size;
-  else if (!S_ISBLK (st.st_mode))
-    return set_error (error, EINVAL, path, "is neither a regular file nor a block device");
   else if (ioctl (image->fd, BLKGETSIZE64, &image->size) < 0)
     return set_error (error, errno, path, g_strerror (errno));
 
@@ -138,6 +145,26 @@ block_image_open (BlockImage *image, const char *path, bool readonly, GError **e
   open_direct (&opened);
   g_debug ("%s: %" G_GUINT64_FORMAT " bytes%s, direct I/O in units of %u", path, opened.size,
            readonly ? ", read-only" : "", opened.alignment);
+  *image = opened;
+  return true;
+}
+
+bool
+block_image_open_beside (BlockImage *image, const char *path, bool readonly, GError **error)
+{
+  BlockImage opened = CLOSED;
+  struct stat st;
+
+  opened.readonly = readonly;
+  opened.fd = open (path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+  if (opened.fd < 0)
+    return set_error (error, errno, path, g_strerror (errno));
+  if (!check_kind (&opened, path, &st, error))
+    {
+      block_image_close (&opened);
+      return false;
+    }
+  open_direct (&opened);
   *image = opened;
   return true;
 }

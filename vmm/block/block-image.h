@@ -19,5 +19,7 @@ typedef struct BlockImage
 /* Takes a lock that lasts until block_image_close (): one writer or many readers, over all processes of the host. Errors
  * are one line that names the path, what is wrong and what to do; in G_FILE_ERROR. image is untouched then. */
 bool block_image_open (BlockImage *image, const char *path, bool readonly, GError **error);
+/* The same of a file that another process serves, and has locked: takes no lock, and asks nothing of its size, which may grow (size: 0). */
+bool block_image_open_beside (BlockImage *image, const char *path, bool readonly, GError **error);
 /* Accepts a closed one. */
 void block_image_close (BlockImage *image);

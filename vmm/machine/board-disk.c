@@ -4,10 +4,9 @@
 
 #include <errno.h>
 
+#include "block/block-qcow2.h"
 #include "block/block-raw.h"
-#include "block/block-settled.h"
 #include "block/block-vhost.h"
-#include "block/image-header.h"
 #include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "machine/board-sata.h"
@@ -21,7 +20,7 @@ struct BoardDisk
   VirtioBlk *blk;
   StorageDaemon *daemon; /* not raw; NULL else, and so is what follows */
   BlockVhost *served;    /* blk has it */
-  BlockSettled *settled; /* on top of it, if its tables are cached; blk has it */
+  BlockQcow2 qcow2;      /* on top of it, or nothing; blk has it */
   RoomWatch *room;       /* written to */
   uint64_t size;         /* bytes */
 };
@@ -132,13 +131,10 @@ open_served (BoardDisk *disk, BlockBackend *backend, GError **error)
     return false;
   block_vhost_get_backend (disk->served, backend);
   disk->size = backend->size;
-  if (config->readonly)
-    return true;
-  disk->room = room_watch_new (&room);
-  if (config->format != VM_DISK_FORMAT_QCOW2)
-    return true;
-  disk->settled = block_settled_new (backend, image_header_get_granularity (config->file));
-  block_settled_get_backend (disk->settled, backend);
+  if (config->format == VM_DISK_FORMAT_QCOW2)
+    block_qcow2_init (&disk->qcow2, backend, config->file, config->readonly);
+  if (!config->readonly)
+    disk->room = room_watch_new (&room);
   return true;
 }
 
@@ -206,8 +202,7 @@ restart_daemon (BoardDisk *disk, GError **error)
   virtio_device_lock (virtio_blk_get_device (disk->blk));
   if (block_vhost_is_lost (disk->served))
     {
-      if (disk->settled)
-        block_settled_repeat (disk->settled);
+      block_qcow2_repeat (&disk->qcow2);
       good = block_vhost_resume (disk->served, error);
     }
   virtio_device_unlock (virtio_blk_get_device (disk->blk));

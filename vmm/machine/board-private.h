@@ -1,5 +1,6 @@
 #pragma once
 
+#include "block/block-qcow2.h"
 #include "bus/address-space.h"
 #include "bus/guest-memory.h"
 #include "firmware/e820.h"
@@ -40,7 +41,7 @@ typedef struct BoardSataDisk
   unsigned index;
   struct StorageDaemon *daemon; /* not raw, or NULL; and so the next */
   struct BlockNbd *nbd;         /* the drive's */
-  struct BlockSettled *settled; /* on top of it, the drive's; or NULL */
+  BlockQcow2 qcow2;             /* on top of it, or nothing; the drive's */
   struct RoomWatch *room;
   uint64_t size;
 } BoardSataDisk;

@@ -6,9 +6,8 @@
 #include <errno.h>
 
 #include "block/block-nbd.h"
+#include "block/block-qcow2.h"
 #include "block/block-raw.h"
-#include "block/block-settled.h"
-#include "block/image-header.h"
 #include "helpers/room-watch.h"
 #include "helpers/storage-daemon.h"
 #include "platform/ata-disk.h"
@@ -157,11 +156,8 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
   block_nbd_get_backend (disk->nbd, backend);
   disk->size = backend->size;
   disk->room = room_watch_new (&room);
-  if (get_config (disk)->format != VM_DISK_FORMAT_QCOW2)
-    return true;
-  disk->settled =
-      block_settled_new (backend, image_header_get_granularity (get_config (disk)->file));
-  block_settled_get_backend (disk->settled, backend);
+  if (get_config (disk)->format == VM_DISK_FORMAT_QCOW2)
+    block_qcow2_init (&disk->qcow2, backend, get_config (disk)->file, false);
   return true;
 }
 
@@ -190,8 +186,7 @@ restart_daemon (BoardSataDisk *disk, GError **error)
 {
   if (!block_nbd_is_lost (disk->nbd))
     return true;
-  if (disk->settled)
-    block_settled_repeat (disk->settled);
+  block_qcow2_repeat (&disk->qcow2);
   return block_nbd_resume (disk->nbd, error);
 }
 
