@@ -2,29 +2,15 @@
 #include <string.h>
 #include <glib.h>
 
-#include "base/iov.h"
 #include "block/block-settled.h"
+#include "fake-backend.h"
 
 #define CLUSTER 65536u
 #define SIZE    (UINT64_C (1) << 40)
 
-/* What is below: completes what the test says, in its order. */
-typedef struct Below
-{
-  GPtrArray *prepared;
-  GPtrArray *started;
-  BlockRequest *ending; /* by the next reap */
-  int error;
-  bool at_once; /* whatever is kicked is completed */
-  int lost;     /* drain: all of it ends so */
-  unsigned n_flushes;
-  unsigned n_looks;
-  unsigned n_frees;
-} Below;
-
 typedef struct Fixture
 {
-  Below below;
+  FakeBackend below;
   BlockSettled *settled;
   BlockBackend backend;
 } Fixture;
@@ -37,102 +23,14 @@ typedef struct Tracked
   int error;
 } Tracked;
 
-/* --- below --- */
-
-static void
-below_submit (void *opaque, BlockRequest *request)
-{
-  Below *below = opaque;
-
-  g_ptr_array_add (below->prepared, request);
-  below->n_flushes += request->operation == BLOCK_FLUSH;
-}
-
-/* As one that was continued: nothing of the request is as it was. */
-static void
-end (Below *below, BlockRequest *request, int error)
-{
-  g_assert_true (g_ptr_array_remove (below->started, request));
-  if (request->operation == BLOCK_WRITE)
-    iov_trim_front (&request->iov, &request->n_iov, request->size / 2);
-  request->offset += request->size / 2;
-  request->size -= request->size / 2;
-  request->step = 7;
-  request->buffered = true;
-  request->done (request, error);
-}
-
-static void
-below_kick (void *opaque)
-{
-  Below *below = opaque;
-
-  while (below->prepared->len > 0)
-    {
-      BlockRequest *request = g_ptr_array_steal_index (below->prepared, 0);
-
-      g_ptr_array_add (below->started, request);
-      if (below->at_once)
-        end (below, request, below->error);
-    }
-}
-
-static void
-below_reap (void *opaque)
-{
-  Below *below = opaque;
-
-  if (below->ending)
-    end (below, g_steal_pointer (&below->ending), below->error);
-}
-
-static void
-below_look (void *opaque)
-{
-  Below *below = opaque;
-
-  below->n_looks++;
-  below_reap (below);
-}
-
-static void
-below_drain (void *opaque)
-{
-  Below *below = opaque;
-
-  for (below_kick (below); below->started->len > 0; below_kick (below))
-    end (below, below->started->pdata[0], below->lost);
-}
-
-static void
-below_free (void *opaque)
-{
-  Below *below = opaque;
-
-  below->n_frees++;
-  g_assert_cmpuint (below->prepared->len + below->started->len, ==, 0);
-}
-
-static const BlockBackendOps below_ops = {
-  .submit = below_submit,
-  .kick = below_kick,
-  .reap = below_reap,
-  .look = below_look,
-  .drain = below_drain,
-  .free = below_free,
-};
-
 /* --- fixture --- */
 
 static void
 set_up (Fixture *f, uint64_t size, unsigned cluster)
 {
-  const BlockBackend backend = {
-    .ops = &below_ops, .opaque = &f->below, .fd = 42, .size = size, .alignment = 4096
-  };
+  BlockBackend backend;
 
-  f->below.prepared = g_ptr_array_new ();
-  f->below.started = g_ptr_array_new ();
+  fake_backend_init (&f->below, size, &backend);
   f->settled = block_settled_new (&backend, cluster);
   block_settled_get_backend (f->settled, &f->backend);
 }
@@ -148,8 +46,7 @@ teardown (Fixture *f, gconstpointer data)
 {
   f->backend.ops->free (f->backend.opaque);
   g_assert_cmpuint (f->below.n_frees, ==, 1);
-  g_ptr_array_unref (f->below.prepared);
-  g_ptr_array_unref (f->below.started);
+  fake_backend_clear (&f->below);
 }
 
 static void
@@ -182,24 +79,10 @@ begin (Fixture *f, Tracked *tracked, BlockOperation operation, uint64_t offset, 
   f->backend.ops->kick (f->backend.opaque);
 }
 
-/* The oldest of its kind, or NULL. */
-static BlockRequest *
-find (const Fixture *f, BlockOperation operation)
-{
-  for (unsigned i = 0; i < f->below.started->len; i++)
-    {
-      BlockRequest *request = f->below.started->pdata[i];
-
-      if (request->operation == operation)
-        return request;
-    }
-  return NULL;
-}
-
 static void
 finish (Fixture *f, BlockOperation operation, int error)
 {
-  f->below.ending = find (f, operation);
+  f->below.ending = fake_backend_find (&f->below, operation);
   f->below.error = error;
   g_assert_nonnull (f->below.ending);
   f->backend.ops->reap (f->backend.opaque);
@@ -227,7 +110,7 @@ passes (Fixture *f, uint64_t offset, uint64_t size)
 
   g_assert_true (is_idle (f));
   begin (f, &write, BLOCK_WRITE, offset, size);
-  const bool is_own = find (f, BLOCK_WRITE) == &write.io;
+  const bool is_own = fake_backend_find (&f->below, BLOCK_WRITE) == &write.io;
   finish (f, BLOCK_WRITE, is_own ? 0 : EIO);
   expect (&write, is_own ? 0 : EIO);
   g_assert_true (is_idle (f));
@@ -261,7 +144,7 @@ test_passes_on (Fixture *f, gconstpointer data)
   g_assert_cmpuint (f->backend.size, ==, SIZE);
   g_assert_cmpuint (f->backend.alignment, ==, 4096);
   begin (f, &read, BLOCK_READ, 0, 4096);
-  g_assert_true (find (f, BLOCK_READ) == &read.io);
+  g_assert_true (fake_backend_find (&f->below, BLOCK_READ) == &read.io);
   finish (f, BLOCK_READ, EIO);
   expect (&read, EIO);
   g_assert_cmpuint (f->below.n_flushes, ==, 0);
@@ -274,13 +157,13 @@ test_unknown_write (Fixture *f, gconstpointer data)
   Tracked write, again;
 
   begin (f, &write, BLOCK_WRITE, 3 * CLUSTER - 512, 1024);
-  g_assert_null (find (f, BLOCK_FLUSH));
+  g_assert_null (fake_backend_find (&f->below, BLOCK_FLUSH));
   finish (f, BLOCK_WRITE, 0);
   g_assert_false (write.done);
-  g_assert_nonnull (find (f, BLOCK_FLUSH));
+  g_assert_nonnull (fake_backend_find (&f->below, BLOCK_FLUSH));
   /* Not flushed yet, not known yet. */
   begin (f, &again, BLOCK_WRITE, 2 * CLUSTER, 512);
-  g_assert_false (find (f, BLOCK_WRITE) == &again.io);
+  g_assert_false (fake_backend_find (&f->below, BLOCK_WRITE) == &again.io);
   finish (f, BLOCK_FLUSH, 0);
   expect (&write, 0);
   finish (f, BLOCK_WRITE, 0);
@@ -384,7 +267,7 @@ test_failed_write (Fixture *f, gconstpointer data)
   write.done = false;
   f->backend.ops->submit (f->backend.opaque, &write.io);
   f->backend.ops->kick (f->backend.opaque);
-  const BlockRequest *again = find (f, BLOCK_WRITE);
+  const BlockRequest *again = fake_backend_find (&f->below, BLOCK_WRITE);
   g_assert_cmpuint (again->offset, ==, CLUSTER - 4096);
   g_assert_cmpuint (again->size, ==, 8192);
   g_assert_cmpuint (again->n_iov, ==, 2);
@@ -405,7 +288,7 @@ test_guest_flush (Fixture *f, gconstpointer data)
     begin (f, &writes[i], BLOCK_WRITE, i * CLUSTER, 512);
   finish (f, BLOCK_WRITE, 0);
   finish (f, BLOCK_WRITE, 0);
-  BlockRequest *ours = find (f, BLOCK_FLUSH);
+  BlockRequest *ours = fake_backend_find (&f->below, BLOCK_FLUSH);
   begin (f, &flush, BLOCK_FLUSH, 0, 0);
   finish (f, BLOCK_WRITE, 0);
   g_assert_true (ours == f->below.started->pdata[0]);
@@ -441,7 +324,7 @@ test_durable (Fixture *f, gconstpointer data)
 
       f->backend.ops->submit (f->backend.opaque, &write.io);
       f->backend.ops->kick (f->backend.opaque);
-      g_assert_true (find (f, BLOCK_WRITE)->durable);
+      g_assert_true (fake_backend_find (&f->below, BLOCK_WRITE)->durable);
       finish (f, BLOCK_WRITE, 0);
       g_assert_true (write.done == (i == 1));
       if (i == 0)
@@ -464,7 +347,7 @@ test_write_zeroes (Fixture *f, gconstpointer data)
   settle (f, 0, 4 * CLUSTER);
   f->backend.ops->submit (f->backend.opaque, &zeroes.io);
   f->backend.ops->kick (f->backend.opaque);
-  const BlockRequest *below = find (f, BLOCK_WRITE_ZEROES);
+  const BlockRequest *below = fake_backend_find (&f->below, BLOCK_WRITE_ZEROES);
   g_assert_true (below->may_unmap && below->durable);
   g_assert_cmpuint (below->offset, ==, CLUSTER + 512);
   g_assert_cmpuint (below->size, ==, CLUSTER);
@@ -494,7 +377,7 @@ test_discard (Fixture *f, gconstpointer data)
   const unsigned n = f->below.n_flushes;
   begin (f, &discard, BLOCK_DISCARD, CLUSTER, CLUSTER);
   begin (f, &write, BLOCK_WRITE, CLUSTER, 512);
-  g_assert_false (find (f, BLOCK_WRITE) == &write.io);
+  g_assert_false (fake_backend_find (&f->below, BLOCK_WRITE) == &write.io);
   finish (f, BLOCK_DISCARD, 0);
   expect (&discard, 0);
   g_assert_cmpuint (f->below.n_flushes, ==, n);
@@ -531,7 +414,7 @@ test_discard_meanwhile (Fixture *f, gconstpointer data)
           begin (f, &discard, operations[i], 0, CLUSTER);
         if (when > 0)
           finish (f, operations[i], 0);
-        while (find (f, BLOCK_FLUSH))
+        while (fake_backend_find (&f->below, BLOCK_FLUSH))
           finish (f, BLOCK_FLUSH, 0);
         expect (&write, 0);
         expect (&other, 0);
@@ -548,10 +431,10 @@ test_look (Fixture *f, gconstpointer data)
   Tracked write;
 
   begin (f, &write, BLOCK_WRITE, 0, 512);
-  f->below.ending = find (f, BLOCK_WRITE);
+  f->below.ending = fake_backend_find (&f->below, BLOCK_WRITE);
   f->backend.ops->look (f->backend.opaque);
   g_assert_cmpuint (f->below.n_looks, ==, 1);
-  f->below.ending = find (f, BLOCK_FLUSH);
+  f->below.ending = fake_backend_find (&f->below, BLOCK_FLUSH);
   g_assert_nonnull (f->below.ending);
   f->backend.ops->reap (f->backend.opaque);
   g_assert_cmpuint (f->below.n_looks, ==, 1);
@@ -563,19 +446,19 @@ static void
 test_no_look (void)
 {
   Fixture f = { 0 };
-  BlockBackendOps ops = below_ops;
+  BlockBackend backend;
   Tracked write;
 
+  fake_backend_init (&f.below, SIZE, &backend);
+  BlockBackendOps ops = *backend.ops;
   ops.look = NULL;
-  f.below.prepared = g_ptr_array_new ();
-  f.below.started = g_ptr_array_new ();
-  f.settled = block_settled_new (
-      &(BlockBackend){ .ops = &ops, .opaque = &f.below, .fd = -1, .size = SIZE }, CLUSTER);
+  backend.ops = &ops;
+  f.settled = block_settled_new (&backend, CLUSTER);
   block_settled_get_backend (f.settled, &f.backend);
   begin (&f, &write, BLOCK_WRITE, 0, 512);
-  f.below.ending = find (&f, BLOCK_WRITE);
+  f.below.ending = fake_backend_find (&f.below, BLOCK_WRITE);
   f.backend.ops->look (f.backend.opaque);
-  g_assert_nonnull (find (&f, BLOCK_FLUSH));
+  g_assert_nonnull (fake_backend_find (&f.below, BLOCK_FLUSH));
   teardown (&f, NULL);
   expect (&write, 0);
 }
@@ -651,7 +534,7 @@ test_repeat (Fixture *f, gconstpointer data)
   finish (f, BLOCK_FLUSH, 0);
   expect (&flush, 0);
   g_assert_false (write.done || zeroes.done);
-  const BlockRequest *again = find (f, BLOCK_WRITE);
+  const BlockRequest *again = fake_backend_find (&f->below, BLOCK_WRITE);
   g_assert_cmpuint (again->offset, ==, CLUSTER);
   g_assert_cmpuint (again->size, ==, 8192);
   g_assert_cmpmem (again->iov, sizeof write.iov, write.iov, sizeof write.iov);
