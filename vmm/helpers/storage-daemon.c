@@ -29,8 +29,8 @@
  * metadata and ends. A session of its own keeps a terminal's Ctrl-C from it, which is for us to handle.
  *
  * It caches the image's tables in its memory until a flush, as the guest expects of a disk with a write-back cache. What that would mean to a
- * guest that outlives it is taken care of by who has the requests (block/block-settled.h). Nothing changes tables by itself there: no
- * detect-zeroes, no snapshots.
+ * guest that outlives it is taken care of by who has the requests (block/block-qcow2.h), who also goes past it where the tables are known. Nothing
+ * changes tables by itself there: no detect-zeroes, no snapshots, no new size.
  *
  * stderr is a pipe that is emptied on the main context; its end is kept for the error message.
  */
