@@ -258,15 +258,15 @@ static int
 connect_to_server (BlockNbd *nbd, uint64_t *size, uint16_t *flags, GError **error)
 {
   g_autoptr (GError) failure = NULL;
-  const int fd = nbd->config.start (nbd->config.opaque, &failure);
+  const int fd = nbd->config.server.ops->start (nbd->config.server.opaque, &failure);
 
   if (fd >= 0 && shake_hands (fd, size, flags, &failure))
     return fd;
   if (fd >= 0)
     close (fd);
-  nbd->config.end (nbd->config.opaque);
+  nbd->config.server.ops->end (nbd->config.server.opaque);
   /* Its own words are better than that it hung up. */
-  g_autofree char *complaint = nbd->config.get_complaint (nbd->config.opaque);
+  g_autofree char *complaint = nbd->config.server.ops->get_complaint (nbd->config.server.opaque);
   if (complaint)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, complaint);
   else
@@ -314,7 +314,7 @@ lose (BlockNbd *nbd, const char *reason)
   nbd->fd = -1;
   for (unsigned i = 0; i < SLOTS; i++)
     nbd->slots[i].sent = false;
-  nbd->config.end (nbd->config.opaque);
+  nbd->config.server.ops->end (nbd->config.server.opaque);
   nbd->config.failed (nbd->config.opaque, reason);
 }
 
@@ -655,12 +655,12 @@ block_nbd_resume (BlockNbd *nbd, GError **error)
   if (size != nbd->size || flags != nbd->flags)
     {
       close (fd);
-      nbd->config.end (nbd->config.opaque);
+      nbd->config.server.ops->end (nbd->config.server.opaque);
       return fail (error, "has another image than before");
     }
   if (!take_connection (nbd, fd, error))
     {
-      nbd->config.end (nbd->config.opaque);
+      nbd->config.server.ops->end (nbd->config.server.opaque);
       return false;
     }
   for (unsigned i = 0; i < SLOTS; i++)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "block/block-backend.h"
+#include "block/block-server.h"
 
 /* Requests on a disk that another process serves by NBD (the NetworkBlockDevice project's doc/proto.md) over a stream socket.
  *
@@ -13,12 +14,7 @@ typedef struct BlockNbd BlockNbd;
 
 typedef struct BlockNbdConfig
 {
-  /* Starts the server, after ending one that runs; returns a socket that is connected to it, owned by the caller, or -1. Main thread. */
-  int (*start) (void *opaque, GError **error);
-  /* Ends it. Any thread, the owner's lock held. */
-  void (*end) (void *opaque);
-  /* What the server itself said when it failed, one line, owned by the caller; NULL: nothing. Main thread. */
-  char *(*get_complaint) (void *opaque);
+  BlockServer server;
   /* It was lost and has been ended. Any thread, the owner's lock held: may not call anything here. */
   void (*failed) (void *opaque, const char *reason);
   void *opaque;

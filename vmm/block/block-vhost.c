@@ -155,7 +155,7 @@ check (const BlockVhost *self, uint64_t features, const struct virtio_blk_config
 static VhostUser *
 attempt (BlockVhost *self, struct virtio_blk_config *space, GError **error)
 {
-  const int fd = self->config.start (self->config.opaque, error);
+  const int fd = self->config.server.ops->start (self->config.server.opaque, error);
 
   if (fd < 0)
     return NULL;
@@ -217,8 +217,8 @@ start_server (BlockVhost *self, struct virtio_blk_config *space, GError **error)
 
   if (link)
     return link;
-  self->config.end (self->config.opaque);
-  g_autofree char *complaint = self->config.get_complaint (self->config.opaque);
+  self->config.server.ops->end (self->config.server.opaque);
+  g_autofree char *complaint = self->config.server.ops->get_complaint (self->config.server.opaque);
   if (complaint)
     g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, complaint);
   else
@@ -233,7 +233,7 @@ lose (BlockVhost *self, const char *reason)
     return;
   epoll_ctl (self->epoll, EPOLL_CTL_DEL, vhost_user_get_fd (self->link), NULL);
   g_clear_pointer (&self->link, vhost_user_free);
-  self->config.end (self->config.opaque);
+  self->config.server.ops->end (self->config.server.opaque);
   self->config.failed (self->config.opaque, reason);
 }
 
@@ -684,7 +684,7 @@ block_vhost_new (const BlockVhostConfig *config, GError **error)
   learn (self, link);
   if (!hand_over (self, link, error))
     {
-      config->end (config->opaque);
+      config->server.ops->end (config->server.opaque);
       return NULL;
     }
   self->link = g_steal_pointer (&link);
@@ -729,7 +729,7 @@ block_vhost_resume (BlockVhost *self, GError **error)
   good = good && hand_over (self, link, error);
   if (!good)
     {
-      self->config.end (self->config.opaque);
+      self->config.server.ops->end (self->config.server.opaque);
       return false;
     }
   self->link = g_steal_pointer (&link);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "block/block-backend.h"
+#include "block/block-server.h"
 #include "block/vhost-user.h"
 
 /* Requests on a disk that another process serves by vhost-user-blk (vhost-user.h; Virtual I/O Device 1.2, 5.2). We are its driver: the
@@ -18,12 +19,7 @@ typedef struct BlockVhostConfig
   const VhostUserRegion *memory;
   unsigned n_memory; /* at most VHOST_USER_REGIONS_MAX - 1 */
 
-  /* Starts the server, after ending one that runs; returns a socket that is connected to it, owned by the caller, or -1. Main thread. */
-  int (*start) (void *opaque, GError **error);
-  /* Ends it. Any thread, the owner's lock held. */
-  void (*end) (void *opaque);
-  /* What the server itself said when it failed, one line, owned by the caller; NULL: nothing. Main thread. */
-  char *(*get_complaint) (void *opaque);
+  BlockServer server;
   /* It was lost and has been ended. Any thread, the owner's lock held: may not call anything here. */
   void (*failed) (void *opaque, const char *reason);
   void *opaque;

@@ -344,9 +344,10 @@ wait_for_locks (const char *file)
     close (fd);
 }
 
-int
-storage_daemon_start (StorageDaemon *self, GError **error)
+static int
+start (void *opaque, GError **error)
 {
+  StorageDaemon *self = opaque;
   int listener, client;
 
   storage_daemon_kill (self);
@@ -402,10 +403,11 @@ storage_daemon_free (StorageDaemon *self)
   g_free (self);
 }
 
-char *
-storage_daemon_get_complaint (StorageDaemon *self)
+static char *
+get_complaint (void *opaque)
 {
   static const char option[] = PROGRAM ": --blockdev {";
+  StorageDaemon *self = opaque;
 
   g_mutex_lock (&self->lock);
   keep_words (self);
@@ -416,5 +418,19 @@ storage_daemon_get_complaint (StorageDaemon *self)
     return NULL;
   /* It repeats the whole option first. */
   const char *rest = g_str_has_prefix (line, option) ? g_strrstr (line, "}: ") : NULL;
-  return g_strdup_printf (PROGRAM ": %s", rest ? rest + 3 : line);
+  return g_strdup_printf ("%s: " PROGRAM ": %s", self->disk->file, rest ? rest + 3 : line);
+}
+
+static void
+end (void *opaque)
+{
+  storage_daemon_kill (opaque);
+}
+
+BlockServer
+storage_daemon_get_server (StorageDaemon *self)
+{
+  static const BlockServerOps ops = { .start = start, .end = end, .get_complaint = get_complaint };
+
+  return (BlockServer){ &ops, self };
 }

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <glib.h>
 
+#include "block/block-server.h"
 #include "config/vm-config.h"
 
 /* qemu-storage-daemon as a child: it opens one disk image that is not raw and serves it over a socket that nobody else
@@ -24,10 +25,8 @@ StorageDaemon *storage_daemon_new (const VmDiskConfig *disk, StorageDaemonProtoc
 void storage_daemon_free (StorageDaemon *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (StorageDaemon, storage_daemon_free)
 
-/* Starts it, after killing one that runs; a socket connected to it, owned by the caller, or -1. Whether it likes the image shows on the
- * socket only. Main thread: the child ends with the thread that starts it. */
-int storage_daemon_start (StorageDaemon *self, GError **error);
+/* Starting it, which kills one that runs, whether it likes the image shows on the socket only; killing it; and the last line that it wrote to stderr, with
+ * the file's name and without what only programmers understand. Main thread: the child ends with the thread that starts it. */
+BlockServer storage_daemon_get_server (StorageDaemon *self);
 /* Kills it and waits. Any thread. */
 void storage_daemon_kill (StorageDaemon *self);
-/* The last line that it wrote to stderr, without what only programmers understand; owned by the caller; NULL: nothing. */
-char *storage_daemon_get_complaint (StorageDaemon *self);

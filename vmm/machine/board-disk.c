@@ -67,31 +67,6 @@ on_lost (void *opaque, const char *reason)
   report (disk, true, EIO, line);
 }
 
-static int
-start_daemon (void *opaque, GError **error)
-{
-  BoardDisk *disk = opaque;
-
-  return storage_daemon_start (disk->daemon, error);
-}
-
-static void
-end_daemon (void *opaque)
-{
-  BoardDisk *disk = opaque;
-
-  storage_daemon_kill (disk->daemon);
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  BoardDisk *disk = opaque;
-  g_autofree char *words = storage_daemon_get_complaint (disk->daemon);
-
-  return words ? g_strdup_printf ("%s: %s", get_config (disk)->file, words) : NULL;
-}
-
 static BlockVhost *
 connect_daemon (BoardDisk *disk, GError **error)
 {
@@ -99,9 +74,7 @@ connect_daemon (BoardDisk *disk, GError **error)
   BlockVhostConfig config = {
     .readonly = get_config (disk)->readonly,
     .memory = memory,
-    .start = start_daemon,
-    .end = end_daemon,
-    .get_complaint = get_complaint,
+    .server = storage_daemon_get_server (disk->daemon),
     .failed = on_lost,
     .opaque = disk,
   };

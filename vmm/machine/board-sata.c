@@ -108,41 +108,10 @@ on_lost (void *opaque, const char *reason)
   report (disk, false, line);
 }
 
-static int
-start_daemon (void *opaque, GError **error)
-{
-  const BoardSataDisk *disk = opaque;
-
-  return storage_daemon_start (disk->daemon, error);
-}
-
-static void
-end_daemon (void *opaque)
-{
-  const BoardSataDisk *disk = opaque;
-
-  storage_daemon_kill (disk->daemon);
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  const BoardSataDisk *disk = opaque;
-  g_autofree char *words = storage_daemon_get_complaint (disk->daemon);
-
-  return words ? g_strdup_printf ("%s: %s", get_config (disk)->file, words) : NULL;
-}
-
 static bool
 make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
 {
-  const BlockNbdConfig config = {
-    .start = start_daemon,
-    .end = end_daemon,
-    .get_complaint = get_complaint,
-    .failed = on_lost,
-    .opaque = disk,
-  };
+  BlockNbdConfig config = { .failed = on_lost, .opaque = disk };
   const RoomWatchConfig room = {
     .file = get_config (disk)->file,
     .low = on_low,
@@ -150,6 +119,7 @@ make_served (BoardSataDisk *disk, BlockBackend *backend, GError **error)
   };
 
   disk->daemon = storage_daemon_new (get_config (disk), STORAGE_DAEMON_NBD);
+  config.server = storage_daemon_get_server (disk->daemon);
   disk->nbd = block_nbd_new (&config, error);
   if (!disk->nbd)
     return false;

@@ -33,11 +33,17 @@ disk_peer_end (void *opaque)
   peer->fd = -1;
 }
 
-char *
-disk_peer_get_complaint (void *opaque)
+static char *
+get_complaint (void *opaque)
 {
   return NULL;
 }
+
+const BlockServerOps disk_peer_ops = {
+  .start = disk_peer_start,
+  .end = disk_peer_end,
+  .get_complaint = get_complaint,
+};
 
 void
 disk_peer_failed (void *opaque, const char *reason)

@@ -2,6 +2,8 @@
 
 #include <glib.h>
 
+#include "block/block-server.h"
+
 /* Who serves a disk, as block-nbd.h and block-vhost.h start it, at the other end of a socketpair in the same process. Embed it in what
  * the functions below need, as the first member. */
 typedef struct DiskPeer DiskPeer;
@@ -21,10 +23,10 @@ struct DiskPeer
 
 /* For the initialiser of a BlockNbdConfig or a BlockVhostConfig. */
 #define DISK_PEER_CALLS(PEER)                                                                      \
-  .start = disk_peer_start, .end = disk_peer_end, .get_complaint = disk_peer_get_complaint,        \
-  .failed = disk_peer_failed, .opaque = (PEER)
+  .server = { &disk_peer_ops, (PEER) }, .failed = disk_peer_failed, .opaque = (PEER)
+
+extern const BlockServerOps disk_peer_ops;
 
 int disk_peer_start (void *peer, GError **error);
 void disk_peer_end (void *peer);
-char *disk_peer_get_complaint (void *peer); /* NULL */
 void disk_peer_failed (void *peer, const char *reason);

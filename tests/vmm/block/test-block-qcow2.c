@@ -94,30 +94,6 @@ shell (const char *format, ...)
 
 /* --- the daemon --- */
 
-static int
-start (void *opaque, GError **error)
-{
-  Run *run = opaque;
-
-  return storage_daemon_start (run->daemon, error);
-}
-
-static void
-end (void *opaque)
-{
-  Run *run = opaque;
-
-  storage_daemon_kill (run->daemon);
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  Run *run = opaque;
-
-  return storage_daemon_get_complaint (run->daemon);
-}
-
 static void
 failed (void *opaque, const char *reason)
 {
@@ -176,12 +152,11 @@ make_image (Run *run, const Image *image)
 static void
 serve (Run *run)
 {
-  const BlockNbdConfig config = {
-    .start = start, .end = end, .get_complaint = get_complaint, .failed = failed, .opaque = run
-  };
+  BlockNbdConfig config = { .failed = failed, .opaque = run };
   g_autoptr (GError) error = NULL;
 
   run->daemon = storage_daemon_new (&run->disk, STORAGE_DAEMON_NBD);
+  config.server = storage_daemon_get_server (run->daemon);
   run->nbd = block_nbd_new (&config, &error);
   g_assert_no_error (error);
   block_nbd_get_backend (run->nbd, &run->backend);

@@ -386,16 +386,18 @@ test_not_started (void)
 
   vhost_disk_prepare (&f);
   BlockVhostConfig config = { DISK_PEER_CALLS (&f.peer) };
-  config.start = refuse_to_start;
+  BlockServerOps ops = disk_peer_ops;
+  config.server.ops = &ops;
+  ops.start = refuse_to_start;
   g_assert_null (block_vhost_new (&config, &error));
   g_assert_cmpstr (error->message, ==, "not installed");
   g_clear_error (&error);
   /* What the server says of itself is the better reason. */
-  config.get_complaint = complain;
+  ops.get_complaint = complain;
   g_assert_null (block_vhost_new (&config, &error));
   g_assert_cmpstr (error->message, ==, "the image is broken");
   g_clear_error (&error);
-  config.start = disk_peer_start;
+  ops.start = disk_peer_start;
   f.config.sectors = 0;
   g_assert_null (block_vhost_new (&config, &error));
   g_assert_cmpstr (error->message, ==, "the image is broken");

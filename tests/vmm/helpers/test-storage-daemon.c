@@ -44,30 +44,6 @@ run_program (const char *first, const char *second, const char *format, const ch
   return status;
 }
 
-static int
-start (void *opaque, GError **error)
-{
-  Fixture *f = opaque;
-
-  return storage_daemon_start (f->daemon, error);
-}
-
-static void
-end (void *opaque)
-{
-  Fixture *f = opaque;
-
-  storage_daemon_kill (f->daemon);
-}
-
-static char *
-get_complaint (void *opaque)
-{
-  Fixture *f = opaque;
-
-  return storage_daemon_get_complaint (f->daemon);
-}
-
 static void
 failed (void *opaque, const char *reason)
 {
@@ -79,13 +55,10 @@ failed (void *opaque, const char *reason)
 static bool
 set_up (Fixture *f, VmDiskFormat format)
 {
-  static const BlockNbdConfig calls = {
-    .start = start, .end = end, .get_complaint = get_complaint, .failed = failed
-  };
   g_autofree char *program = g_find_program_in_path ("qemu-storage-daemon");
   g_autofree char *creator = g_find_program_in_path ("qemu-img");
   g_autoptr (GError) error = NULL;
-  BlockNbdConfig config = calls;
+  BlockNbdConfig config = { .failed = failed, .opaque = f };
 
   if (!program || !creator)
     {
@@ -97,7 +70,7 @@ set_up (Fixture *f, VmDiskFormat format)
   g_assert_cmpint (
       run_program ("create", "-q", vm_disk_format_to_string (format), f->disk.file, SIZE), ==, 0);
   f->daemon = storage_daemon_new (&f->disk, STORAGE_DAEMON_NBD);
-  config.opaque = f;
+  config.server = storage_daemon_get_server (f->daemon);
   f->nbd = block_nbd_new (&config, &error);
   g_assert_no_error (error);
   block_nbd_get_backend (f->nbd, &f->backend);
