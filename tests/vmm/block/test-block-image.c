@@ -38,18 +38,26 @@ make (Fixture *f, uint64_t size)
   close (fd);
 }
 
+typedef bool (*OpenImage) (BlockImage *image, const char *path, bool readonly, GError **error);
+
 /* The image is untouched by a failure. */
 static void
-assert_refused (const char *path, bool readonly, const char *why)
+assert_refused_by (OpenImage open_image, const char *path, bool readonly, const char *why)
 {
   BlockImage image = { .fd = -7 };
   g_autoptr (GError) error = NULL;
   g_autofree char *line = g_strdup_printf ("%s: %s", path, why);
 
-  g_assert_false (block_image_open (&image, path, readonly, &error));
+  g_assert_false (open_image (&image, path, readonly, &error));
   g_assert_cmpint (error->domain, ==, G_FILE_ERROR);
   g_assert_cmpstr (error->message, ==, line);
   g_assert_cmpint (image.fd, ==, -7);
+}
+
+static void
+assert_refused (const char *path, bool readonly, const char *why)
+{
+  assert_refused_by (block_image_open, path, readonly, why);
 }
 
 static void
@@ -194,6 +202,43 @@ test_one_writer_or_many_readers (Fixture *f, gconstpointer data)
   block_image_close (&first);
 }
 
+/* Whoever serves it has a lock on it, and gets no other. */
+static void
+test_beside (Fixture *f, gconstpointer data)
+{
+  BlockImage image;
+  g_autoptr (GError) error = NULL;
+
+  make (f, 513); /* a size that no raw disk has */
+  const int server = open (f->path, O_RDWR | O_CLOEXEC);
+  g_assert_cmpint (fcntl (server, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK }), ==, 0);
+  g_assert_false (block_image_open (&image, f->path, true, NULL));
+  for (unsigned readonly = 0; readonly < 2; readonly++)
+    {
+      g_assert_true (block_image_open_beside (&image, f->path, readonly, &error));
+      g_assert_no_error (error);
+      g_assert_true (image.readonly == readonly);
+      g_assert_cmpuint (image.size, ==, 0);
+      g_assert_cmpint (fcntl (image.fd, F_GETFL) & O_ACCMODE, ==, readonly ? O_RDONLY : O_RDWR);
+      g_assert_true (fcntl (image.fd, F_GETFD) & FD_CLOEXEC);
+      block_image_close (&image);
+    }
+  close (server);
+}
+
+static void
+test_refused_beside (Fixture *f, gconstpointer data)
+{
+  const OpenImage beside = block_image_open_beside;
+
+  assert_refused_by (beside, f->path, false, "No such file or directory");
+  assert_refused_by (beside, f->path, true, "No such file or directory");
+  assert_refused_by (beside, f->folder, true, "is neither a regular file nor a block device");
+  assert_refused_by (beside, f->folder, false, "Is a directory");
+  g_assert_cmpint (mkfifo (f->path, 0600), ==, 0);
+  assert_refused_by (beside, f->path, true, "is neither a regular file nor a block device");
+}
+
 #define ADD(name, func) g_test_add ("/block-image/" name, Fixture, NULL, setup, func, teardown)
 
 int
@@ -207,5 +252,7 @@ main (int argc, char **argv)
   ADD ("size", test_size);
   ADD ("cannot-be-written", test_cannot_be_written);
   ADD ("one-writer-or-many-readers", test_one_writer_or_many_readers);
+  ADD ("beside", test_beside);
+  ADD ("refused-beside", test_refused_beside);
   return g_test_run ();
 }
