@@ -244,17 +244,19 @@ qcow2_map_get_cluster_size (const Qcow2Map *map)
   return 1u << map->cluster_bits;
 }
 
+/* A range may be all of the disk, and more slices than there are slots. */
 void
 qcow2_map_renew (Qcow2Map *map, uint64_t offset, uint64_t size)
 {
   const unsigned bits = map->cluster_bits + map->slice_bits;
+  const uint64_t first = offset >> bits;
   const uint64_t last = (offset + MAX (size, 1) - 1) >> bits;
 
-  for (uint64_t number = offset >> bits; number <= last; number++)
+  for (uint64_t i = 0; i < map->n_slots && i <= last - first; i++)
     {
-      Slice *slice = find_slice (map, number);
+      Slice *slice = *get_slot (map, first + i);
 
-      if (slice)
+      if (slice && slice->number >= first && slice->number <= last)
         slice->is_old = true;
     }
 }

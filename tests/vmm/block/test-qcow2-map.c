@@ -543,6 +543,21 @@ test_renew_one_slot (Fixture *f, gconstpointer data)
   assert_at (f, APART + 7, true, 7);
 }
 
+/* As the largest discard: it takes no longer than there are slots. */
+static void
+test_renew_all (Fixture *f, gconstpointer data)
+{
+  make_large (f);
+  assert_unknown (f, 7, true);
+  assert_unknown (f, APART + 100, true); /* of another slot */
+  qcow2_file_place (f->file, 7, f->data + 2);
+  qcow2_file_place (f->file, APART + 100, f->data + 7);
+  qcow2_map_renew (f->map, 0, INT64_MAX);
+  qcow2_map_renew (f->map, 512 * 64 * 3, INT64_MAX);
+  assert_at (f, 7, true, 2);
+  assert_at (f, APART + 100, true, 7);
+}
+
 #define ADD(name, test)                                                                            \
   g_test_add ("/qcow2-map/" name, Fixture, NULL, set_up, test, tear_down);                         \
   g_test_add ("/qcow2-map/direct/" name, Fixture, "direct", set_up, test, tear_down)
@@ -568,5 +583,6 @@ main (int argc, char **argv)
   ADD ("forget-slices", test_forget_slices);
   ADD ("one-slot", test_one_slot);
   ADD ("renew-one-slot", test_renew_one_slot);
+  ADD ("renew-all", test_renew_all);
   return g_test_run ();
 }
