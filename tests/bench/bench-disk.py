@@ -12,7 +12,7 @@ Cases, each with a raw and with a qcow2 image:
            /var/tmp if that can; two vCPUs, two queues, two jobs at once, each on its own half of the disk
 
 Each job does a fixed amount of work past the guest's page cache, and so exits and CPU seconds are of the same work:
-  seq-read, seq-write    256 MiB by 1 MiB, on 64 MiB, 4 in flight (direct: by each of the two)
+  seq-read, seq-write    1 GiB by 1 MiB, on 64 MiB, 4 in flight (direct: by each of the two)
   rand-read, rand-write  8 000 requests of 4 KiB, 16 in flight (direct: 4 000 by each of the two)
 Figures: KiB/s or requests/s of each job; exits: KVM exits of the machine from before the first job to behind the last; cpu: CPU seconds of the
 process and of its storage daemon in that time; beyond_mib: resident memory beyond the guest's of both at the end (process_cost.py).
@@ -39,8 +39,8 @@ MEMORY = 512
 SIZE = "128M"
 RAMDISK_MIB = 512
 JOBS = {"seq-read": "--rw=read", "seq-write": "--rw=write", "rand-read": "--rw=randread", "rand-write": "--rw=randwrite"}
-SHAPES = {"seq": "--bs=1M --size=64M --io_size=256M --iodepth=4", "rand": "--bs=4k --size=128M --io_size=32000k --iodepth=16"}
-SHAPES_OF_TWO = {"seq": "--bs=1M --size=64M --io_size=256M --offset_increment=64M --iodepth=4 --numjobs=2 --group_reporting",
+SHAPES = {"seq": "--bs=1M --size=64M --io_size=1G --iodepth=4", "rand": "--bs=4k --size=128M --io_size=32000k --iodepth=16"}
+SHAPES_OF_TWO = {"seq": "--bs=1M --size=64M --io_size=1G --offset_increment=64M --iodepth=4 --numjobs=2 --group_reporting",
                  "rand": "--bs=4k --size=64M --offset_increment=64M --io_size=16000k --iodepth=16 --numjobs=2 --group_reporting"}
 # Fields of fio's terse output, version 3: KiB/s and requests/s read, and written.
 FIELDS = "7,8,48,49"

@@ -72,7 +72,7 @@ typedef struct World
 {
   DiskPeer peer; /* first: run_server () casts */
   FuzzInput scripts;
-  VhostUserRegion data;
+  uint8_t *data;
   Shared shared;
   BlockVhost *vhost;
   BlockBackend backend;
@@ -257,8 +257,8 @@ submit (World *world, BlockOperation operation, uint64_t sector, uint64_t sector
       const size_t each = io->size / n;
 
       for (unsigned i = 0; i < n; i++)
-        request->iov[i] = (struct iovec){ (uint8_t *) world->data.host + i * each,
-                                          i < n - 1 ? each : io->size - i * each };
+        request->iov[i] =
+            (struct iovec){ world->data + i * each, i < n - 1 ? each : io->size - i * each };
       io->iov = request->iov;
       io->n_iov = n;
     }
@@ -377,9 +377,7 @@ step (World *world, FuzzInput *input)
 static void
 run (World *world, bool readonly, FuzzInput *steps)
 {
-  const BlockVhostConfig config = {
-    .readonly = readonly, .memory = &world->data, .n_memory = 1, DISK_PEER_CALLS (&world->peer)
-  };
+  const BlockVhostConfig config = { .readonly = readonly, DISK_PEER_CALLS (&world->peer) };
   g_autoptr (GError) error = NULL;
 
   world->vhost = block_vhost_new (&config, &error);
@@ -408,14 +406,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   world->peer = (DiskPeer){ .run = run_server, .join = join_server, .fd = -1 };
   world->scripts = input;
   world->shared.call = -1;
-  world->data = (VhostUserRegion){ .size = DATA_SIZE, .fd = memfd_create ("data", MFD_CLOEXEC) };
-  g_assert_cmpint (ftruncate (world->data.fd, DATA_SIZE), ==, 0);
-  world->data.host = mmap (NULL, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, world->data.fd, 0);
-  g_assert_true (world->data.host != MAP_FAILED);
+  world->data = g_malloc0 (DATA_SIZE);
   run (world, flags & FLAG_READONLY, &steps);
   disk_peer_end (&world->peer);
   forget (&world->shared);
-  munmap (world->data.host, DATA_SIZE);
-  close (world->data.fd);
+  g_free (world->data);
   return 0;
 }

@@ -123,32 +123,9 @@ def test_balloon(checks, options):
         checks.equal("nothing to complain about", guest.messages(), "")
 
 
-def huge(guest):
-    """MiB of its memory in the storage daemon's reach that are huge pages of the host."""
-    with open(f"/proc/{guest.process.pid}/smaps") as smaps:
-        return sum(map(int, re.findall(r"ShmemPmdMapped: +(\d+) kB", smaps.read()))) // 1024
-
-
-def test_shared_memory(checks, options):
-    """A disk that is not raw has a storage daemon, which shares the guest's memory."""
-    image = options.folder / "disk.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    with Guest(options, "--disk", f"file={image},format=qcow2", memory=f"{MEMORY}M", initrd="pc") as guest:
-        guest.wait_ready()
-        hoard(guest)
-        pages = wait_until(lambda: huge(guest), lambda value: value >= HOARD * 3 // 4)
-        checks.check("memory that the guest uses becomes huge pages, which the host by itself does not give a memfd", pages >= HOARD * 3 // 4, pages)
-        held = resident(guest)
-        checks.check("memory that nobody used takes none", held <= MEMORY * 7 // 8, held)
-        guest.shell("umount /mnt")
-        check_reporting(checks, guest)
-        checks.equal("nothing to complain about", guest.messages(), "")
-
-
 def main():
     options, checks = Options(), Checks()
     checks.part(test_balloon, options)
-    checks.part(test_shared_memory, options)
     return checks.end()
 
 

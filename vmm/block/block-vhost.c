@@ -17,11 +17,17 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/iov.h"
+
 /* Theory of operation
  *
- * A request waits for a slot. A slot has a place in memory that is shared with the server: header, range and status, and the table of descriptors
- * that the one descriptor of the slot's number in the ring leads to. A request that is longer than the server takes at once, and a durable one, is
- * made in steps, one after the other in the same slot.
+ * A request waits for a slot, and for as many chunks as a step of its data takes. A slot has a place in memory that is shared with the server: header,
+ * range and status, and the table of descriptors that the one descriptor of the slot's number in the ring leads to; the chunks are there as well.
+ * A request that is longer than its chunks or than the server takes at once, and a durable one, is made in steps, one after the other in the same
+ * slot.
+ *
+ * Data is copied: the server sees what it is asked to write, and not the guest's memory. That costs little beside its waking, and leaves that memory
+ * private to this process, in the huge pages that the host gives such.
  *
  * What is shared is only written here, but for the used ring and the status, which are read once and checked: all that is known of a slot is known
  * on this side (Slot).
@@ -35,7 +41,9 @@
  * The socket changes with the server; who polls gets an epoll instance with the call eventfd and the socket inside.
  */
 #define SLOTS        128 /* the queue's size */
-#define SEGMENTS_MAX 254 /* of one step */
+#define CHUNK        65536u
+#define CHUNKS       128u /* 8 MiB; at least SLOTS, so that small requests do not wait for them */
+#define STEP_CHUNKS  16u
 #define PATIENCE_US  (15 * G_TIME_SPAN_SECOND)
 #define FEATURE(bit) (UINT64_C (1) << (bit))
 #define NEEDED       (FEATURE (VIRTIO_RING_F_INDIRECT_DESC) | FEATURE (VIRTIO_RING_F_EVENT_IDX))
@@ -52,7 +60,7 @@ typedef struct SlotMemory
   struct virtio_blk_outhdr header;
   struct virtio_blk_discard_write_zeroes range;
   uint8_t status;
-  struct vring_desc table[SEGMENTS_MAX + 2];
+  struct vring_desc table[STEP_CHUNKS + 2];
 } SlotMemory;
 
 typedef struct RingMemory
@@ -73,8 +81,11 @@ typedef struct RingMemory
     uint16_t available_event;
   } used __attribute__ ((aligned (64)));
   SlotMemory slots[SLOTS];
+  uint8_t chunks[CHUNKS][CHUNK] __attribute__ ((aligned (4096))); /* as direct I/O wants it */
 } RingMemory;
 static_assert (offsetof (RingMemory, used) % 4 == 0, "2.7: alignment of the used ring");
+static_assert (CHUNKS >= SLOTS && CHUNKS <= UINT8_MAX + 1, "one for each slot; numbers are bytes");
+static_assert (CHUNK % BLOCK_SECTOR_SIZE == 0, "a step ends with a sector");
 
 typedef struct Slot
 {
@@ -83,14 +94,15 @@ typedef struct Slot
   bool flushing; /* the last step of a durable request */
   uint64_t done; /* bytes of earlier steps */
   uint64_t step; /* bytes of this one */
+  uint8_t chunks[STEP_CHUNKS];
+  unsigned n_chunks;
 } Slot;
 
 struct BlockVhost
 {
   BlockVhostConfig config;
-  VhostUserRegion regions[VHOST_USER_REGIONS_MAX]; /* the first is ours */
-  unsigned n_regions;
   RingMemory *memory;
+  int memory_fd;
   int kick, call; /* eventfds */
   int epoll;
 
@@ -108,6 +120,8 @@ struct BlockVhost
   Slot slots[SLOTS];
   uint8_t free_slots[SLOTS]; /* a stack: those used last are in the caches */
   unsigned n_free;
+  uint8_t free_chunks[CHUNKS]; /* the same */
+  unsigned n_free_chunks;
   uint16_t
       available; /* requests ever made available; last_kick: at the last look at the server's wish */
   uint16_t last_kick;
@@ -183,7 +197,12 @@ start_ring (BlockVhost *self)
     self->memory->descriptors[i].addr = GUINT64_TO_LE ((uintptr_t) self->memory->slots[i].table);
   self->available = self->last_kick = self->used = self->asked_at = 0;
   for (unsigned i = 0; i < SLOTS; i++)
-    self->slots[i] = (Slot){ .request = self->slots[i].request };
+    {
+      Slot *slot = &self->slots[i];
+
+      slot->sent = slot->flushing = false;
+      slot->done = 0;
+    }
 }
 
 static bool
@@ -197,11 +216,15 @@ hand_over (BlockVhost *self, VhostUser *link, GError **error)
     .kick = self->kick,
     .call = self->call,
   };
+  const VhostUserRegion region = {
+    .host = self->memory,
+    .size = sizeof (RingMemory),
+    .fd = self->memory_fd,
+  };
   struct epoll_event event = { .events = EPOLLIN };
 
   start_ring (self);
-  if (!vhost_user_set_up (link, vhost_user_get_features (link) & ACCEPTED, self->regions,
-                          self->n_regions, error) ||
+  if (!vhost_user_set_up (link, vhost_user_get_features (link) & ACCEPTED, &region, 1, error) ||
       !vhost_user_start_queue (link, &queue, error))
     return false;
   return epoll_ctl (self->epoll, EPOLL_CTL_ADD, vhost_user_get_fd (link), &event) == 0 ||
@@ -251,38 +274,39 @@ set_descriptor (SlotMemory *memory, unsigned index, const void *address, size_t 
   };
 }
 
-/* Descriptors for a request's memory from `done` on, as many as go into a step; *bytes: how much that is. The step ends with a sector. */
+/* Descriptors for the chunks of a step, with the data if it writes. */
 static unsigned
-add_data (const BlockVhost *self, SlotMemory *memory, const BlockRequest *request, uint64_t done,
-          uint16_t flags, uint64_t *bytes)
+add_data (BlockVhost *self, SlotMemory *memory, Slot *slot)
 {
-  uint64_t skip = done, total = 0;
+  const BlockRequest *request = slot->request;
+  const bool writes = request->operation == BLOCK_WRITE;
+  uint64_t filled = 0;
   unsigned n = 0;
 
-  for (unsigned i = 0; i < request->n_iov && n < self->segments; i++)
+  slot->step = MIN (request->size - slot->done, (uint64_t) slot->n_chunks * CHUNK);
+  for (; filled < slot->step; n++)
     {
-      const struct iovec *iov = &request->iov[i];
-      const uint64_t offset = MIN (skip, iov->iov_len);
+      uint8_t *chunk = self->memory->chunks[slot->chunks[n]];
+      const size_t size = MIN (slot->step - filled, CHUNK);
 
-      skip -= offset;
-      if (offset == iov->iov_len)
-        continue;
-      set_descriptor (memory, ++n, (uint8_t *) iov->iov_base + offset, iov->iov_len - offset,
-                      flags | VRING_DESC_F_NEXT);
-      total += iov->iov_len - offset;
+      if (writes)
+        iov_read (request->iov, request->n_iov, slot->done + filled, chunk, size);
+      set_descriptor (memory, n + 1, chunk, size,
+                      VRING_DESC_F_NEXT | (writes ? 0 : VRING_DESC_F_WRITE));
+      filled += size;
     }
-  for (uint64_t beyond = total % BLOCK_SECTOR_SIZE; beyond > 0;)
-    {
-      const uint32_t length = GUINT32_FROM_LE (memory->table[n].len);
-      const uint32_t cut = (uint32_t) MIN (beyond, length);
-
-      memory->table[n].len = GUINT32_TO_LE (length - cut);
-      beyond -= cut;
-      total -= cut;
-      n -= cut == length;
-    }
-  *bytes = total;
   return n;
+}
+
+/* What a step has read. */
+static void
+take_data (BlockVhost *self, const Slot *slot)
+{
+  const BlockRequest *request = slot->request;
+
+  for (uint64_t taken = 0; taken < slot->step; taken += CHUNK)
+    iov_write (request->iov, request->n_iov, slot->done + taken,
+               self->memory->chunks[slot->chunks[taken / CHUNK]], MIN (slot->step - taken, CHUNK));
 }
 
 static unsigned
@@ -299,8 +323,8 @@ add_range (SlotMemory *memory, const BlockRequest *request, uint64_t offset, uin
   return 1;
 }
 
-/* The next step of a slot's request. False: there is none that the server would take. */
-static bool
+/* The next step of a slot's request. */
+static void
 describe (BlockVhost *self, unsigned index)
 {
   static const uint32_t types[] = {
@@ -322,10 +346,7 @@ describe (BlockVhost *self, unsigned index)
     {
     case BLOCK_READ:
     case BLOCK_WRITE:
-      n = add_data (self, memory, request, slot->done,
-                    operation == BLOCK_READ ? VRING_DESC_F_WRITE : 0, &slot->step);
-      if (slot->step == 0)
-        return false;
+      n = add_data (self, memory, slot);
       break;
     case BLOCK_DISCARD:
     case BLOCK_WRITE_ZEROES:
@@ -347,15 +368,17 @@ describe (BlockVhost *self, unsigned index)
   self->memory->descriptors[index].len =
       GUINT32_TO_LE ((uint32_t) ((n + 2) * sizeof (struct vring_desc)));
   self->memory->descriptors[index].flags = GUINT16_TO_LE (VRING_DESC_F_INDIRECT);
-  return true;
 }
 
 static void
 complete (BlockVhost *self, unsigned index, int error)
 {
-  BlockRequest *request = self->slots[index].request;
+  Slot *slot = &self->slots[index];
+  BlockRequest *request = slot->request;
 
-  self->slots[index] = (Slot){};
+  for (unsigned i = 0; i < slot->n_chunks; i++)
+    self->free_chunks[self->n_free_chunks++] = slot->chunks[i];
+  *slot = (Slot){};
   self->free_slots[self->n_free++] = (uint8_t) index;
   self->in_flight--;
   request->done (request, request->operation == BLOCK_DISCARD ? 0 : error);
@@ -366,11 +389,7 @@ send_step (BlockVhost *self, unsigned index)
 {
   RingMemory *memory = self->memory;
 
-  if (!describe (self, index))
-    {
-      complete (self, index, EIO);
-      return;
-    }
+  describe (self, index);
   self->slots[index].sent = true;
   memory->available.ring[self->available % SLOTS] = GUINT16_TO_LE ((uint16_t) index);
   self->available++;
@@ -378,18 +397,38 @@ send_step (BlockVhost *self, unsigned index)
   __atomic_store_n (&memory->available.index, GUINT16_TO_LE (self->available), __ATOMIC_RELEASE);
 }
 
+/* Of one step. */
+static unsigned
+count_chunks (const BlockVhost *self, const BlockRequest *request)
+{
+  const bool has_data = request->operation == BLOCK_READ || request->operation == BLOCK_WRITE;
+
+  return has_data ? (unsigned) MIN ((request->size + CHUNK - 1) / CHUNK, self->segments) : 0;
+}
+
+static BlockRequest *
+take_waiting (BlockVhost *self)
+{
+  BlockRequest *request = self->waiting;
+
+  self->waiting = request->next;
+  if (!self->waiting)
+    self->waiting_tail = &self->waiting;
+  return request;
+}
+
 static void
 fill_slots (BlockVhost *self)
 {
-  while (self->waiting && self->n_free > 0)
+  while (self->waiting && self->n_free > 0 &&
+         count_chunks (self, self->waiting) <= self->n_free_chunks)
     {
-      BlockRequest *request = self->waiting;
       const unsigned index = self->free_slots[--self->n_free];
+      Slot *slot = &self->slots[index];
 
-      self->waiting = request->next;
-      if (!self->waiting)
-        self->waiting_tail = &self->waiting;
-      self->slots[index] = (Slot){ .request = request };
+      *slot = (Slot){ .request = take_waiting (self) };
+      for (; slot->n_chunks < count_chunks (self, slot->request); slot->n_chunks++)
+        slot->chunks[slot->n_chunks] = self->free_chunks[--self->n_free_chunks];
       send_step (self, index);
     }
 }
@@ -432,6 +471,8 @@ take_answer (BlockVhost *self, unsigned index)
   const bool writes = request->operation == BLOCK_WRITE || request->operation == BLOCK_WRITE_ZEROES;
 
   slot->sent = false;
+  if (request->operation == BLOCK_READ && status == VIRTIO_BLK_S_OK)
+    take_data (self, slot);
   slot->done += slot->step;
   if (status != VIRTIO_BLK_S_OK)
     complete (self, index, EIO);
@@ -549,11 +590,8 @@ abandon (BlockVhost *self)
       complete (self, i, EIO);
   while (self->waiting)
     {
-      BlockRequest *request = self->waiting;
+      BlockRequest *request = take_waiting (self);
 
-      self->waiting = request->next;
-      if (!self->waiting)
-        self->waiting_tail = &self->waiting;
       self->in_flight--;
       request->done (request, EIO);
     }
@@ -629,10 +667,7 @@ make_memory (BlockVhost *self, GError **error)
     }
   madvise (memory, sizeof (RingMemory), MADV_DONTFORK);
   self->memory = memory;
-  self->regions[0] = (VhostUserRegion){ .host = memory, .size = sizeof (RingMemory), .fd = fd };
-  self->n_regions = 1 + self->config.n_memory;
-  for (unsigned i = 0; i < self->config.n_memory; i++)
-    self->regions[1 + i] = self->config.memory[i];
+  self->memory_fd = fd;
   return true;
 }
 
@@ -660,15 +695,14 @@ learn (BlockVhost *self, const VhostUser *link)
   self->size = GUINT64_FROM_LE (space->capacity) * BLOCK_SECTOR_SIZE;
   self->discard_bytes = get_range_limit (space->max_discard_sectors);
   self->zeroes_bytes = get_range_limit (space->max_write_zeroes_sectors);
-  self->segments = SEGMENTS_MAX;
+  self->segments = STEP_CHUNKS;
   if ((self->features & FEATURE (VIRTIO_BLK_F_SEG_MAX)) && segments > 0)
-    self->segments = MIN (segments, SEGMENTS_MAX);
+    self->segments = MIN (segments, STEP_CHUNKS);
 }
 
 BlockVhost *
 block_vhost_new (const BlockVhostConfig *config, GError **error)
 {
-  g_return_val_if_fail (config->n_memory < VHOST_USER_REGIONS_MAX, NULL);
   g_autoptr (BlockVhost) self = g_new0 (BlockVhost, 1);
 
   self->config = *config;
@@ -676,6 +710,8 @@ block_vhost_new (const BlockVhostConfig *config, GError **error)
   self->kick = self->call = self->epoll = -1;
   for (unsigned i = 0; i < SLOTS; i++)
     self->free_slots[self->n_free++] = (uint8_t) i;
+  for (unsigned i = 0; i < CHUNKS; i++)
+    self->free_chunks[self->n_free_chunks++] = (uint8_t) i;
   if (!make_memory (self, error) || !make_fds (self, error))
     return NULL;
   g_autoptr (VhostUser) link = start_server (self, &self->space, error);
@@ -701,7 +737,7 @@ block_vhost_free (BlockVhost *self)
   if (self->memory)
     {
       munmap (self->memory, sizeof (RingMemory));
-      close (self->regions[0].fd);
+      close (self->memory_fd);
     }
   if (self->kick >= 0)
     close (self->kick);

@@ -5,7 +5,7 @@
 #include "block/vhost-user.h"
 
 /* Requests on a disk that another process serves by vhost-user-blk (vhost-user.h; Virtual I/O Device 1.2, 5.2). We are its driver: the
- * virtqueue is ours, in memory of its own, and the guest's never meets that process; it reads and writes the requests' data where they are.
+ * virtqueue is ours, and data goes through memory of 8 MiB that is shared with that process, which never sees the guest's.
  *
  * The server is not trusted: what it says is bounded and checked. One that dies, hangs up or talks nonsense is lost: it is ended, `failed` is called, and
  * what is in flight waits until block_vhost_resume () has started another, which is asked again from the start.
@@ -15,10 +15,6 @@ typedef struct BlockVhost BlockVhost;
 typedef struct BlockVhostConfig
 {
   bool readonly;
-  /* Where the data of requests is: shared with the server. Copied. */
-  const VhostUserRegion *memory;
-  unsigned n_memory; /* at most VHOST_USER_REGIONS_MAX - 1 */
-
   BlockServer server;
   /* It was lost and has been ended. Any thread, the owner's lock held: may not call anything here. */
   void (*failed) (void *opaque, const char *reason);

@@ -3,20 +3,14 @@
 #include "bus/guest-memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/mman.h>
-
-#include "bus/huge-pages.h"
 
 /* Theory of operation
  *
  * Anonymous memory on 2 MiB boundaries, for which the host is asked for huge pages: a guest that boots touches most of its memory for
- * the first time, and each page of it is a nested page fault and an exit: 28 thousand of 4 KiB in a boot, two hundred of 2 MiB. A memfd
- * would be shared with helper processes more easily, but it gets its huge pages only some time after the first touch (huge-pages.c): a
- * machine that needs a vhost-user helper takes that slower memory, no other. Its size is sealed: no helper can cut it off under us,
- * which would end us with SIGBUS.
+ * the first time, and each page of it is a nested page fault and an exit: 28 thousand of 4 KiB in a boot, two hundred of 2 MiB. Helper
+ * processes do not get to see it: what they are given is copied.
  *
  * Children do not get the memory (MADV_DONTFORK): copy-on-write would part what the guest sees from what we see.
  */
@@ -27,10 +21,8 @@
 struct GuestMemory
 {
   uint64_t size;
-  int fd; /* -1: anonymous */
   unsigned n_regions;
   GuestMemoryRegion regions[GUEST_MAX_REGION];
-  HugePages *huge_pages; /* of a memfd; or NULL */
 };
 
 static bool
@@ -42,19 +34,6 @@ fail (GError **error, const char *step, uint64_t size)
                "cannot get %" G_GUINT64_FORMAT " MiB of memory for the guest: %s: %s", size >> 20,
                step, g_strerror (saved));
   return false;
-}
-
-static bool
-make_memfd (GuestMemory *memory, GError **error)
-{
-  memory->fd = memfd_create ("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (memory->fd < 0)
-    return fail (error, "memfd_create", memory->size);
-  if (ftruncate (memory->fd, (off_t) memory->size) < 0)
-    return fail (error, "ftruncate", memory->size);
-  if (fcntl (memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-    return fail (error, "F_ADD_SEALS", memory->size);
-  return true;
 }
 
 /* Takes room for the region and a huge page more, and gives back what is before and behind the boundaries. */
@@ -72,10 +51,6 @@ map_region (const GuestMemory *memory, GuestMemoryRegion *region, GError **error
     munmap (taken, before);
   region->host = taken + before;
   munmap (region->host + region->size, room - before - region->size);
-  if (memory->fd >= 0 && mmap (region->host, region->size, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd,
-                               (off_t) region->offset) == MAP_FAILED)
-    return fail (error, "mmap", memory->size);
   /* These are wishes: a kernel without them still runs the guest. */
   madvise (region->host, region->size, MADV_HUGEPAGE);
   madvise (region->host, region->size, MADV_DONTDUMP);
@@ -88,22 +63,20 @@ lay_out (GuestMemory *memory, uint64_t hole_start, uint64_t hole_end)
 {
   uint64_t low = MIN (memory->size, hole_start);
 
-  memory->regions[0] = (GuestMemoryRegion){ .gpa = 0, .size = low, .fd = memory->fd };
+  memory->regions[0] = (GuestMemoryRegion){ .gpa = 0, .size = low };
   memory->n_regions = 1;
   if (memory->size > low)
     {
       memory->regions[1] = (GuestMemoryRegion){
         .gpa = hole_end,
         .size = memory->size - low,
-        .fd = memory->fd,
-        .offset = low,
       };
       memory->n_regions = 2;
     }
 }
 
-static GuestMemory *
-create (uint64_t size, uint64_t hole_start, uint64_t hole_end, bool shared, GError **error)
+GuestMemory *
+guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
 {
   g_return_val_if_fail (size > 0 && size % GUEST_PAGE == 0, NULL);
   g_return_val_if_fail (hole_start > 0 && hole_start % GUEST_PAGE == 0, NULL);
@@ -111,31 +84,12 @@ create (uint64_t size, uint64_t hole_start, uint64_t hole_end, bool shared, GErr
 
   g_autoptr (GuestMemory) memory = g_new0 (GuestMemory, 1);
   memory->size = size;
-  memory->fd = -1;
-  if (shared && !make_memfd (memory, error))
-    return NULL;
   lay_out (memory, hole_start, hole_end);
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (!map_region (memory, &memory->regions[i], error))
       return NULL;
-  g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions%s", size >> 20, memory->n_regions,
-           shared ? ", shared" : "");
-  memory->huge_pages = shared ? huge_pages_new (memory->regions, memory->n_regions) : NULL;
-  if (memory->huge_pages)
-    huge_pages_start (memory->huge_pages);
+  g_debug ("RAM: %" G_GUINT64_FORMAT " MiB in %u regions", size >> 20, memory->n_regions);
   return g_steal_pointer (&memory);
-}
-
-GuestMemory *
-guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
-{
-  return create (size, hole_start, hole_end, false, error);
-}
-
-GuestMemory *
-guest_memory_new_shared (uint64_t size, uint64_t hole_start, uint64_t hole_end, GError **error)
-{
-  return create (size, hole_start, hole_end, true, error);
 }
 
 void
@@ -143,12 +97,9 @@ guest_memory_free (GuestMemory *memory)
 {
   if (!memory)
     return;
-  huge_pages_free (memory->huge_pages);
   for (unsigned i = 0; i < memory->n_regions; i++)
     if (memory->regions[i].host)
       munmap (memory->regions[i].host, memory->regions[i].size);
-  if (memory->fd >= 0)
-    close (memory->fd);
   g_free (memory);
 }
 
@@ -226,13 +177,7 @@ guest_memory_discard (const GuestMemory *memory, void *host, size_t size)
 
       if (start >= end)
         continue;
-      if (memory->huge_pages)
-        huge_pages_discard (memory->huge_pages, region->offset + (start - (uintptr_t) region->host),
-                            end - start);
-      /* Of shared memory, dropping our view of it is not enough: the pages belong to the file, and MADV_REMOVE makes a hole there. Of
-       * private memory there is no file, and that is refused. */
-      if (madvise ((void *) start, end - start, MADV_REMOVE) != 0 &&
-          madvise ((void *) start, end - start, MADV_DONTNEED) != 0)
+      if (madvise ((void *) start, end - start, MADV_DONTNEED) != 0)
         g_warning ("cannot give back %zu bytes of the guest's memory: %s", (size_t) (end - start),
                    g_strerror (errno));
     }

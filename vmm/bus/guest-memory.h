@@ -9,8 +9,8 @@
 /* The guest's RAM, and the one door to it. Everything that a guest points at passes through here;
  * nobody else adds an offset to a guest-physical address.
  *
- * RAM is anonymous memory, or a memfd that helper processes can map, in up to two regions around the PCI hole. The layout never changes after guest_memory_new (), so every call here may come from
- * any thread without a lock. The bytes themselves belong to the guest, which may change them at
+ * RAM is anonymous memory in up to two regions around the PCI hole. The layout never changes after guest_memory_new (), so every call here may
+ * come from any thread without a lock. The bytes themselves belong to the guest, which may change them at
  * any moment: copy in once, then use the copy.
  *
  * Addresses are guest-physical, sizes are bytes. A range that wraps or is not wholly RAM is refused:
@@ -23,18 +23,12 @@ typedef struct GuestMemoryRegion
   uint64_t gpa;
   uint64_t size;
   uint8_t *host; /* borrowed; valid while the GuestMemory lives */
-  int fd;        /* borrowed: the memfd that holds it, from offset on; -1: it cannot be shared */
-  uint64_t offset;
 } GuestMemoryRegion;
 
 /* size: a multiple of 4 KiB. RAM fills [0, hole_start) first, the rest starts at hole_end.
  * Errors: G_FILE_ERROR when the host refuses the memory. */
 GuestMemory *guest_memory_new (uint64_t size, uint64_t hole_start, uint64_t hole_end,
                                GError **error);
-/* The same in one memfd, whose size is sealed: for a machine with helper processes that map it (vhost-user). Slower to fill: a thread
- * makes its huge pages, of what is in use by then. */
-GuestMemory *guest_memory_new_shared (uint64_t size, uint64_t hole_start, uint64_t hole_end,
-                                      GError **error);
 void guest_memory_free (GuestMemory *memory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GuestMemory, guest_memory_free)
 

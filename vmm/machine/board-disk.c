@@ -67,39 +67,16 @@ on_lost (void *opaque, const char *reason)
   report (disk, true, EIO, line);
 }
 
-static BlockVhost *
-connect_daemon (BoardDisk *disk, GError **error)
-{
-  VhostUserRegion memory[VHOST_USER_REGIONS_MAX];
-  BlockVhostConfig config = {
-    .readonly = get_config (disk)->readonly,
-    .memory = memory,
-    .server = storage_daemon_get_server (disk->daemon),
-    .failed = on_lost,
-    .opaque = disk,
-  };
-  const GuestMemoryRegion *regions =
-      guest_memory_get_regions (disk->board->memory, &config.n_memory);
-
-  g_return_val_if_fail (config.n_memory < G_N_ELEMENTS (memory), NULL);
-  for (unsigned i = 0; i < config.n_memory; i++)
-    memory[i] = (VhostUserRegion){
-      .host = regions[i].host,
-      .size = regions[i].size,
-      .fd = regions[i].fd,
-      .offset = regions[i].offset,
-    };
-  return block_vhost_new (&config, error);
-}
-
 static bool
 open_served (BoardDisk *disk, BlockBackend *backend, GError **error)
 {
   const VmDiskConfig *config = get_config (disk);
+  BlockVhostConfig vhost = { .readonly = config->readonly, .failed = on_lost, .opaque = disk };
   const RoomWatchConfig room = { .file = config->file, .low = on_low, .opaque = disk };
 
   disk->daemon = storage_daemon_new (config, STORAGE_DAEMON_VHOST_USER_BLK);
-  disk->served = connect_daemon (disk, error);
+  vhost.server = storage_daemon_get_server (disk->daemon);
+  disk->served = block_vhost_new (&vhost, error);
   if (!disk->served)
     return false;
   block_vhost_get_backend (disk->served, backend);
@@ -155,15 +132,6 @@ board_disk_add (Board *board, unsigned index, GError **error)
   board_attach (board, "disk", disk, NULL, free_disk);
   VirtioDevice *device = make_device (disk, error);
   return device && device_table_plug_virtio (board, "disk function", device, VM_BOOT_DISK, error);
-}
-
-bool
-board_disk_needs_shared_memory (const VmConfig *vm)
-{
-  for (unsigned i = 0; i < vm->n_disks; i++)
-    if (vm->disks[i].format != VM_DISK_FORMAT_RAW && vm->disks[i].bus == VM_DISK_BUS_VIRTIO)
-      return true;
-  return false;
 }
 
 /* Its requests go on by virtio_blk_resume (). */

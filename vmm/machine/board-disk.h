@@ -6,8 +6,6 @@
 
 /* Makes disk number index of the config, attaches it and gives it a PCI function. */
 bool board_disk_add (Board *board, unsigned index, GError **error);
-/* Whether helper processes have to map the guest's RAM. */
-bool board_disk_needs_shared_memory (const VmConfig *vm);
 /* The vCPUs stand still: requests that failed for want of room are made again, daemons that ended are started again. */
 bool board_disk_resume_all (Board *board, GError **error);
 /* Bytes that the guest sees of a storage daemon's disk; 0: it is none. */

@@ -38,10 +38,7 @@ create_memory (Board *board, GError **error)
 
   if (!machine_check_memory (size, board->config.vm->overcommit, error))
     return false;
-  board->memory =
-      board_disk_needs_shared_memory (board->config.vm)
-          ? guest_memory_new_shared (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error)
-          : guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
+  board->memory = guest_memory_new (size, MEMORY_MAP_LOW_END, MEMORY_MAP_HIGH_RAM, error);
   if (!board->memory)
     {
       g_prefix_error (error, "--memory: ");

@@ -19,7 +19,7 @@ static void
 test_death_while_idle (VhostDisk *f, gconstpointer data)
 {
   struct pollfd one = { .fd = f->backend.fd, .events = POLLIN };
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, SECTOR);
 
   g_assert_cmpint (vhost_disk_do (f, BLOCK_READ, 0, bytes, SECTOR), ==, 0);
   shutdown (f->peer.fd, SHUT_RDWR);
@@ -43,7 +43,7 @@ test_death (VhostDisk *f, gconstpointer data)
   {
     N = 300
   };
-  uint8_t *bytes = vhost_disk_take_memory (f, 1, N * SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, N * SECTOR);
   g_autofree VhostDiskRequest *all = g_new0 (VhostDiskRequest, N);
   unsigned n_done = 0;
 
@@ -118,7 +118,7 @@ test_submit_while_lost (VhostDisk *f, gconstpointer data)
   {
     N = 200
   };
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, N * SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, N * SECTOR);
   g_autofree VhostDiskRequest *all = g_new0 (VhostDiskRequest, N);
 
   shutdown (f->peer.fd, SHUT_RDWR);
@@ -137,7 +137,7 @@ test_submit_while_lost (VhostDisk *f, gconstpointer data)
 static void
 test_death_again (VhostDisk *f, gconstpointer data)
 {
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, 40 * SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, 40 * SECTOR);
   VhostDiskRequest all[40];
 
   f->config.dies_at = 7;
@@ -166,7 +166,7 @@ static void
 test_another_image (VhostDisk *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, SECTOR);
   VhostDiskRequest tracked;
 
   f->config.dies_at = 1;
@@ -198,7 +198,7 @@ test_another_image (VhostDisk *f, gconstpointer data)
 static void
 test_end_without_server (VhostDisk *f, gconstpointer data)
 {
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, 150 * SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, 150 * SECTOR);
   VhostDiskRequest all[150];
 
   f->config.dies_at = 1;
@@ -225,7 +225,7 @@ test_lies (VhostDisk *f, gconstpointer data)
     VHOST_USER_BACK_END_ID_OF_NOBODY, VHOST_USER_BACK_END_TWICE,
     VHOST_USER_BACK_END_INDEX_JUMPS,  VHOST_USER_BACK_END_INDEX_GOES_BACK,
   };
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, SECTOR);
 
   for (unsigned i = 0; i < G_N_ELEMENTS (lies); i++)
     {
@@ -257,7 +257,7 @@ test_lies (VhostDisk *f, gconstpointer data)
 static void
 test_what_is_not_believed (VhostDisk *f, gconstpointer data)
 {
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, SECTOR);
 
   f->config.lie = VHOST_USER_BACK_END_LENGTH;
   vhost_disk_begin_anew (f);
@@ -278,7 +278,7 @@ test_memory_is_overwritten (VhostDisk *f, gconstpointer data)
   {
     N = 200
   };
-  uint8_t *bytes = vhost_disk_take_memory (f, 0, N * SECTOR);
+  uint8_t *bytes = vhost_disk_take_memory (f, N * SECTOR);
   g_autofree VhostDiskRequest *all = g_new0 (VhostDiskRequest, N);
 
   f->config.lie = VHOST_USER_BACK_END_OVERWRITES;
@@ -357,9 +357,9 @@ test_read_only (void)
   f.vhost = vhost_disk_connect (&f, true, &error);
   g_assert_no_error (error);
   block_vhost_get_backend (f.vhost, &f.backend);
-  g_assert_cmpint (
-      vhost_disk_do (&f, BLOCK_READ, 0, vhost_disk_take_memory (&f, 0, SECTOR), SECTOR), ==, 0);
-  g_assert_cmpmem (f.memory[0].host, SECTOR, f.bytes, SECTOR);
+  g_assert_cmpint (vhost_disk_do (&f, BLOCK_READ, 0, vhost_disk_take_memory (&f, SECTOR), SECTOR),
+                   ==, 0);
+  g_assert_cmpmem (f.memory, SECTOR, f.bytes, SECTOR);
   vhost_disk_tear_down (&f, NULL);
 }
 

@@ -1,10 +1,8 @@
 #include "vhost-disk.h"
 
 #include <poll.h>
-#include <unistd.h>
-#include <sys/mman.h>
 
-#define MEMORY_SIZE (4u << 20)
+#define MEMORY_SIZE (16u << 20)
 
 /* --- its life --- */
 
@@ -25,10 +23,7 @@ join_server (DiskPeer *peer)
 BlockVhost *
 vhost_disk_connect (VhostDisk *f, bool readonly, GError **error)
 {
-  const BlockVhostConfig config = { .readonly = readonly,
-                                    .memory = f->memory,
-                                    .n_memory = G_N_ELEMENTS (f->memory),
-                                    DISK_PEER_CALLS (&f->peer) };
+  const BlockVhostConfig config = { .readonly = readonly, DISK_PEER_CALLS (&f->peer) };
 
   return block_vhost_new (&config, error);
 }
@@ -43,17 +38,7 @@ vhost_disk_prepare (VhostDisk *f)
   f->config = (VhostUserBackEndConfig){ .sectors = VHOST_DISK_SECTORS,
                                         .contents = f->bytes,
                                         .seen = &f->seen };
-  for (unsigned i = 0; i < G_N_ELEMENTS (f->memory); i++)
-    {
-      VhostUserRegion *region = &f->memory[i];
-
-      *region = (VhostUserRegion){ .size = MEMORY_SIZE, .offset = i * 65536 };
-      region->fd = memfd_create ("data", MFD_CLOEXEC);
-      g_assert_cmpint (ftruncate (region->fd, (off_t) (region->size + region->offset)), ==, 0);
-      region->host = mmap (NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd,
-                           (off_t) region->offset);
-      g_assert_true (region->host != MAP_FAILED);
-    }
+  f->memory = g_malloc0 (MEMORY_SIZE);
 }
 
 void
@@ -84,11 +69,7 @@ vhost_disk_end (VhostDisk *f)
 void
 vhost_disk_release (VhostDisk *f)
 {
-  for (unsigned i = 0; i < G_N_ELEMENTS (f->memory); i++)
-    {
-      munmap (f->memory[i].host, f->memory[i].size);
-      close (f->memory[i].fd);
-    }
+  g_free (f->memory);
   g_free (f->bytes);
 }
 
@@ -118,12 +99,12 @@ vhost_disk_wait_taken (VhostDisk *f, unsigned n)
 /* --- requests --- */
 
 uint8_t *
-vhost_disk_take_memory (VhostDisk *f, unsigned region, size_t size)
+vhost_disk_take_memory (VhostDisk *f, size_t size)
 {
-  uint8_t *bytes = (uint8_t *) f->memory[region].host + f->taken_memory[region];
+  uint8_t *bytes = f->memory + f->taken_memory;
 
-  f->taken_memory[region] += size;
-  g_assert_cmpuint (f->taken_memory[region], <=, f->memory[region].size);
+  f->taken_memory += size;
+  g_assert_cmpuint (f->taken_memory, <=, MEMORY_SIZE);
   return bytes;
 }
 

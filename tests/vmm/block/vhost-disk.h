@@ -18,9 +18,9 @@ typedef struct VhostDisk
   VhostUserBackEndConfig config; /* of the next one */
   VhostUserBackEndSeen seen;
   VhostUserBackEnd *server;
-  uint8_t *bytes;            /* what the disk has */
-  VhostUserRegion memory[2]; /* where data is; of the second only a part of its file */
-  size_t taken_memory[2];
+  uint8_t *bytes;  /* what the disk has */
+  uint8_t *memory; /* where data is */
+  size_t taken_memory;
   BlockVhost *vhost;
   BlockBackend backend;
 } VhostDisk;
@@ -56,8 +56,8 @@ vhost_disk_get (const unsigned *seen)
 
 void vhost_disk_wait_taken (VhostDisk *f, unsigned n);
 
-/* Of the first region or the second, the disk's; as it was left. */
-uint8_t *vhost_disk_take_memory (VhostDisk *f, unsigned region, size_t size);
+/* The disk's; zeros. */
+uint8_t *vhost_disk_take_memory (VhostDisk *f, size_t size);
 /* It is checked that it is done once only. */
 void vhost_disk_submit (VhostDisk *f, VhostDiskRequest *tracked);
 /* Submits one in one piece; bytes: NULL where there are none. */

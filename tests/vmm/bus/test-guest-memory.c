@@ -150,33 +150,6 @@ test_too_large (void)
   g_assert_nonnull (error);
 }
 
-/* What is written here is read through the fd, region by region, and the size cannot be changed. */
-static void
-test_shared (void)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GuestMemory) memory = guest_memory_new_shared (5 * MIB, 4 * MIB, 16 * MIB, &error);
-  g_autoptr (GuestMemory) plain = make (MIB, MIB, 4 * MIB);
-  unsigned n;
-  char seen[5] = "";
-
-  g_assert_no_error (error);
-  const GuestMemoryRegion *regions = guest_memory_get_regions (memory, &n);
-  g_assert_cmpuint (n, ==, 2);
-  g_assert_cmpuint (regions[0].offset, ==, 0);
-  g_assert_cmpuint (regions[1].offset, ==, 4 * MIB);
-  g_assert_true (guest_memory_write (memory, 16 * MIB + 8, "high", 4));
-  g_assert_cmpint (pread (regions[1].fd, seen, 4, 4 * MIB + 8), ==, 4);
-  g_assert_cmpstr (seen, ==, "high");
-  g_assert_cmpint (pwrite (regions[0].fd, "lows", 4, 4 * MIB - 4), ==, 4);
-  g_assert_true (guest_memory_read (memory, 4 * MIB - 4, seen, 4));
-  g_assert_cmpstr (seen, ==, "lows");
-  g_assert_cmpint (ftruncate (regions[0].fd, MIB), ==, -1);
-  g_assert_cmpint (ftruncate (regions[0].fd, 64 * MIB), ==, -1);
-  g_assert_cmpint (fcntl (regions[0].fd, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
-  g_assert_cmpint (guest_memory_get_regions (plain, &n)->fd, ==, -1);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -188,7 +161,6 @@ main (int argc, char **argv)
   g_test_add_func ("/guest-memory/crossing", test_crossing);
   g_test_add_func ("/guest-memory/huge-pages", test_huge_pages_are_possible);
   g_test_add_func ("/guest-memory/discard", test_discard);
-  g_test_add_func ("/guest-memory/shared", test_shared);
   g_test_add_func ("/guest-memory/too-large", test_too_large);
   return g_test_run ();
 }
