@@ -149,7 +149,7 @@ learn (World *world)
     {
       union
       {
-        char room[CMSG_SPACE (VHOST_USER_REGIONS_MAX * sizeof (int))];
+        char room[CMSG_SPACE (sizeof (int))];
         struct cmsghdr align;
       } control;
       uint32_t header[3];

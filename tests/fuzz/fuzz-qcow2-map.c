@@ -19,7 +19,7 @@
 
 enum
 {
-  FLAG_OPERATION = 3 << 0, /* find, renew, forget, change the file */
+  FLAG_OPERATION = 3 << 0, /* find, look at the header, forget, change the file */
   FLAG_SETTLED = 1 << 2,
   FLAG_FAR = 1 << 3,   /* offset in units of 4 MiB */
   FLAG_LARGE = 1 << 4, /* size, the same */
@@ -141,7 +141,7 @@ ask (Target *t, const Question *question)
       find (t, question);
       break;
     case 1:
-      qcow2_map_renew (t->map, question->offset, question->size);
+      g_assert_true (qcow2_map_is_valid (t->map) || t->is_changed);
       break;
     case 2:
       forget (t, question);

@@ -18,13 +18,13 @@ hand_over (VhostUser *self, const VhostUserRegion *region, int fd)
 {
   const VhostUserQueue queue = { .index = 1,
                                  .size = QUEUE_SIZE,
-                                 .descriptors = region->host,
-                                 .available = region->host,
-                                 .used = region->host,
+                                 .descriptors = region->address,
+                                 .available = region->address,
+                                 .used = region->address,
                                  .kick = fd,
                                  .call = fd };
 
-  return vhost_user_set_up (self, vhost_user_get_features (self), region, 1, NULL) &&
+  return vhost_user_set_up (self, vhost_user_get_features (self), region, NULL) &&
          vhost_user_start_queue (self, &queue, NULL);
 }
 
@@ -50,8 +50,7 @@ int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   const int fd = eventfd (0, EFD_CLOEXEC);
-  uint8_t memory[MEMORY_SIZE];
-  const VhostUserRegion region = { .host = memory, .size = sizeof memory, .fd = fd };
+  const VhostUserRegion region = { .address = 0x1000, .size = MEMORY_SIZE, .fd = fd };
   int pair[2];
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);

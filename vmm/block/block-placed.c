@@ -2,6 +2,7 @@
 
 #include "block/block-placed.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/epoll.h>
@@ -11,19 +12,22 @@
 
 /* Theory of operation
  *
- * A read or write of which the map knows every place is direct: pieces of it, one for each run of clusters that are neighbours in the file, go to a raw
- * backend on the same file. If one of them fails, the whole request goes below, which says what is wrong in its own way.
+ * A read or write of which the map knows every place, and these are not too scattered, is direct: pieces of it, one for each run of clusters that are
+ * neighbours in the file, go to a raw backend on the same file. If one of them fails, the whole request goes below, which says what is wrong in its own
+ * way; but that there is no room is said at once, for below may not know to.
  *
  * The map asks whether the tables in the file are settled: nothing below that may change them is unanswered, and what was discarded has been
  * flushed, which is not done before the answer.
  *
- * A discard, or a write of zeros, may give the places of its clusters to others at once. So they are forgotten when it comes, and it waits until
- * the direct requests to them that are under way are done.
+ * What goes below and changes something has its clusters to itself: they are forgotten when it comes, and it waits until the direct requests to them
+ * that are under way are done. A discard gives their places to others at once; a write that is not of whole blocks of the medium is made of
+ * what was there before.
  *
- * A flush is for two: below caches tables and knows nothing of what was written past it, and skips the file when it wrote nothing itself. Each of
- * the two is asked only if something was written since its last one that succeeded.
+ * A flush is for two: below caches tables and knows nothing of what was written past it, and skips the file when it wrote nothing itself. One of
+ * them that wrote nothing since its last flush is not asked, if the other is.
  */
-#define PIECES_MAX 16 /* of a request; more scattered ones go below */
+#define PIECES_MAX      16          /* of a request; more scattered ones go below */
+#define SIZE_MAX_DIRECT (16u << 20) /* and larger ones: to find their places takes time */
 
 typedef struct Job Job;
 
@@ -44,9 +48,11 @@ struct Job
   unsigned n_pending; /* of these */
   int error;
   Piece pieces[PIECES_MAX];
-  Job *next, **link; /* of the direct ones or the held; link: what points here */
-  Job *spare;        /* the next free one */
-  Job *older;        /* of all */
+  uint64_t first, last; /* clusters */
+  unsigned n_before;    /* direct jobs that a held one waits for */
+  Job *next, **link;    /* of the direct ones or the held; link: what points here */
+  Job *spare;           /* the next free one */
+  Job *older;           /* of all */
   /* A flush: what it covers. */
   uint64_t below_covers, raw_covers, loose_covers;
 };
@@ -99,6 +105,8 @@ take_job (BlockPlaced *placed, BlockRequest *request)
       placed->jobs = job;
     }
   job->request = request;
+  job->first = request->offset / placed->cluster_size;
+  job->last = (request->offset + MAX (request->size, 1) - 1) / placed->cluster_size;
   job->error = 0;
   job->n_pieces = 0;
   placed->n_jobs++;
@@ -121,12 +129,6 @@ unlink_job (Job *job)
   *job->link = job->next;
   if (job->next)
     job->next->link = job->link;
-}
-
-static bool
-takes_places (const BlockRequest *request)
-{
-  return request->operation == BLOCK_WRITE_ZEROES || request->operation == BLOCK_DISCARD;
 }
 
 static bool
@@ -227,19 +229,32 @@ end_piece (const Piece *piece, int error)
 
 /* --- below --- */
 
-/* What changes tables, or may. */
+/* What was found to be wrong may be the image itself, which below does not touch any more then. */
+static void
+look_at_header (BlockPlaced *placed)
+{
+  if (!placed->is_void && !qcow2_map_is_valid (placed->map))
+    {
+      g_warning ("%s: is not read and written directly any more: its header has changed",
+                 placed->path);
+      placed->is_void = true;
+    }
+  if (placed->is_void)
+    qcow2_map_forget (placed->map, 0, placed->below.size);
+}
+
 static void
 on_changed (BlockRequest *io, int error)
 {
   Job *job = ((Piece *) io)->job;
   BlockPlaced *placed = job->placed;
-  const BlockRequest *request = job->request;
 
   placed->n_changing--;
   placed->below_writes.n_done++;
-  if (error != 0 || takes_places (request))
+  if (error != 0 || job->request->operation == BLOCK_DISCARD)
     placed->n_loose++;
-  qcow2_map_renew (placed->map, request->offset, request->size);
+  if (error != 0)
+    look_at_header (placed);
   answer (job, error);
 }
 
@@ -249,52 +264,44 @@ ask_below (Job *job)
   const BlockRequest *request = job->request;
   Piece *piece = add_piece (job, request->operation, request->offset, request->size);
 
-  if (!takes_places (request))
+  if (request->operation == BLOCK_WRITE)
     set_memory (piece, 0);
   piece->io.done = on_changed;
   submit_below (job->placed, &piece->io);
 }
 
-/* In units of clusters. */
 static bool
-overlap (const BlockRequest *one, const BlockRequest *other, unsigned cluster)
+overlap (const Job *one, const Job *other)
 {
-  return one->offset / cluster <= (other->offset + MAX (other->size, 1) - 1) / cluster &&
-         other->offset / cluster <= (one->offset + MAX (one->size, 1) - 1) / cluster;
-}
-
-/* A direct request to its clusters is under way. */
-static bool
-must_wait (const Job *job)
-{
-  for (const Job *direct = job->placed->direct; direct; direct = direct->next)
-    if (overlap (job->request, direct->request, job->placed->cluster_size))
-      return true;
-  return false;
+  return one->first <= other->last && other->first <= one->last;
 }
 
 static void
-take_places (BlockPlaced *placed, BlockRequest *request)
+change_below (Job *job)
 {
-  Job *job = take_job (placed, request);
+  BlockPlaced *placed = job->placed;
 
   placed->n_changing++;
-  qcow2_map_forget (placed->map, request->offset, request->size);
-  if (must_wait (job))
+  qcow2_map_forget (placed->map, job->request->offset, job->request->size);
+  job->n_before = 0;
+  for (const Job *direct = placed->direct; direct; direct = direct->next)
+    job->n_before += overlap (job, direct);
+  if (job->n_before > 0)
     link_job (&placed->held, job);
   else
     ask_below (job);
 }
 
+/* A direct one is done. */
 static void
-release_held (BlockPlaced *placed)
+release_held (const Job *done)
 {
   Job *next;
 
-  for (Job *job = placed->held; job; job = next)
+  for (Job *job = done->placed->held; job; job = next)
     {
       next = job->next;
-      if (must_wait (job))
+      if (!overlap (job, done) || --job->n_before > 0)
         continue;
       unlink_job (job);
       ask_below (job);
@@ -305,16 +312,11 @@ release_held (BlockPlaced *placed)
 static void
 transfer_below (Job *job)
 {
-  BlockPlaced *placed = job->placed;
-
   job->n_pieces = 0;
   if (job->request->operation == BLOCK_READ)
-    {
-      submit_below (placed, put_job (job));
-      return;
-    }
-  placed->n_changing++;
-  ask_below (job);
+    submit_below (job->placed, put_job (job));
+  else
+    change_below (job);
 }
 
 /* --- direct --- */
@@ -329,11 +331,11 @@ on_transferred (BlockRequest *io, int error)
   if (!end_piece ((Piece *) io, error))
     return;
   unlink_job (job);
-  release_held (placed);
+  release_held (job);
   placed->raw_writes.n_done += is_write;
-  if (job->error == 0)
+  if (job->error == 0 || (is_write && (job->error == ENOSPC || job->error == EDQUOT)))
     {
-      answer (job, 0);
+      answer (job, job->error);
       return;
     }
   g_debug ("at %" G_GUINT64_FORMAT ", past the process that serves it: %s", job->request->offset,
@@ -349,6 +351,8 @@ find_pieces (Job *job)
   const BlockRequest *request = job->request;
   uint64_t done = 0;
 
+  if (request->size > SIZE_MAX_DIRECT)
+    return false;
   while (done < request->size)
     {
       uint64_t place;
@@ -389,7 +393,9 @@ end_flush (Job *job)
   BlockPlaced *placed = job->placed;
 
   placed->n_changing--;
-  if (job->error == 0)
+  if (job->error != 0)
+    look_at_header (placed);
+  else
     {
       placed->below_writes.n_flushed = MAX (placed->below_writes.n_flushed, job->below_covers);
       placed->raw_writes.n_flushed = MAX (placed->raw_writes.n_flushed, job->raw_covers);
@@ -450,7 +456,7 @@ submit (void *opaque, BlockRequest *request)
       break;
     case BLOCK_DISCARD:
     case BLOCK_WRITE_ZEROES:
-      take_places (placed, request);
+      change_below (take_job (placed, request));
       break;
     }
 }
@@ -564,7 +570,8 @@ open_file (BlockPlaced *placed, bool readonly)
       return false;
     }
   placed->map = qcow2_map_new (&placed->image);
-  if (!placed->map)
+  /* Where a block of the medium is more than a cluster, below rewrites neighbours of what it writes. */
+  if (!placed->map || placed->image.alignment > qcow2_map_get_cluster_size (placed->map))
     {
       g_debug ("%s: not an image of which the places can be known", placed->path);
       block_image_close (&placed->image);
@@ -612,6 +619,7 @@ block_placed_get_backend (BlockPlaced *placed, BlockBackend *backend)
   *backend = placed->below;
   backend->ops = &ops;
   backend->opaque = placed;
+  backend->alignment = MAX (placed->below.alignment, placed->raw.alignment);
   if (placed->epoll >= 0)
     backend->fd = placed->epoll;
   else if (backend->fd < 0)
@@ -633,4 +641,5 @@ block_placed_forget (BlockPlaced *placed)
   qcow2_map_forget (placed->map, 0, placed->below.size);
   if (!is_same_file (placed))
     placed->is_void = true;
+  look_at_header (placed);
 }

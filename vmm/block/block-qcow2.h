@@ -12,10 +12,12 @@ typedef struct BlockQcow2
 {
   BlockSettled *settled; /* NULL: read-only */
   BlockPlaced *placed;   /* NULL: not of this image */
+  const char *path;      /* borrowed */
 } BlockQcow2;
 
-/* Puts itself on top of *backend. path: the image, which that process has open. */
+/* Puts itself on top of *backend. path: the image, which that process has open; outlives it. */
 void block_qcow2_init (BlockQcow2 *qcow2, BlockBackend *backend, const char *path, bool readonly);
 
-/* To be called after the one process has ended and before the backend below goes on with the next, each time (block_settled_repeat ()). */
+/* To be called after the one process has ended and before the backend below goes on with the next, each time (block_settled_repeat ()). Main thread:
+ * waits for the medium. */
 void block_qcow2_repeat (BlockQcow2 *qcow2);

@@ -59,7 +59,8 @@ struct BlockSettled
   BlockRequest flush; /* ours; first: on_settled () casts */
   bool flushing;
   uint64_t flush_covers;
-  bool flush_failed; /* ours: a flush of the guest will say so */
+  bool
+      flush_failed; /* ours, or that of what a lost process wrote: a flush of the guest will say so */
 
   BlockBackend below;
   unsigned cluster_size;
@@ -443,11 +444,13 @@ block_settled_get_backend (BlockSettled *settled, BlockBackend *backend)
 }
 
 void
-block_settled_repeat (BlockSettled *settled)
+block_settled_repeat (BlockSettled *settled, int error)
 {
   Ticket *ticket = g_steal_pointer (&settled->waiting);
 
   settled->waiting_tail = &settled->waiting;
+  if (error != 0)
+    settled->flush_failed = true;
   while (ticket)
     {
       Ticket *next = ticket->next;

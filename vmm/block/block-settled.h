@@ -22,6 +22,7 @@ BlockSettled *block_settled_new (const BlockBackend *below, unsigned cluster_siz
 void block_settled_get_backend (BlockSettled *settled, BlockBackend *backend);
 
 /* The process below has ended, and what it did not flush is lost; below will ask the next one for what it did not complete, a flush among them. What
- * was completed and waits for that flush is asked for again, too. To be called after the one process and before below goes on with the next,
+ * was completed and waits for that flush is asked for again, too. error: 0, or why what the host caches of the file could not be made durable, which
+ * the guest's next flush will say; the next process knows nothing of it. To be called after the one process and before below goes on with the next,
  * each time, or answered writes are lost. */
-void block_settled_repeat (BlockSettled *settled);
+void block_settled_repeat (BlockSettled *settled, int error);

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,36 +13,30 @@
 #include <linux/virtio_ring.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/iov.h"
+#include "block/vhost-ring.h"
 
 /* Theory of operation
  *
- * A request waits for a slot, and for as many chunks as a step of its data takes. A slot has a place in memory that is shared with the server: header,
- * range and status, and the table of descriptors that the one descriptor of the slot's number in the ring leads to; the chunks are there as well.
- * A request that is longer than its chunks or than the server takes at once, and a durable one, is made in steps, one after the other in the same
- * slot.
+ * A request waits for a slot of the ring, and for as many chunks as a step of its data takes. One that is longer than its chunks or than the server
+ * takes at once, and a durable one, is made in steps, one after the other in the same slot.
  *
  * Data is copied: the server sees what it is asked to write, and not the guest's memory. That costs little beside its waking, and leaves that memory
  * private to this process, in the huge pages that the host gives such.
  *
- * What is shared is only written here, but for the used ring and the status, which are read once and checked: all that is known of a slot is known
- * on this side (Slot).
- *
- * The server is told of new requests (EVENT_IDX) when it has asked for it; we ask to be told of the next answer when somebody is about to
- * sleep: reap () does, look () does not.
+ * All that is known of a slot is known on this side (Slot). The server is told of new requests when it has asked for it; we ask to be told of the next
+ * answer when somebody is about to sleep: reap () does, look () does not.
  *
  * A request keeps its slot until it is answered. When the server is lost all of them are unsent again, from their first step: what it did may be lost
- * with it, and to do it twice does no harm.
+ * with it, and to do it twice does no harm. The next one gets a ring of its own: what the kernel still does for the one that is gone cannot reach it.
  *
  * The socket changes with the server; who polls gets an epoll instance with the call eventfd and the socket inside.
  */
-#define SLOTS        128 /* the queue's size */
-#define CHUNK        65536u
-#define CHUNKS       128u /* 8 MiB; at least SLOTS, so that small requests do not wait for them */
-#define STEP_CHUNKS  16u
+#define SLOTS        VHOST_RING_SLOTS
+#define CHUNK        VHOST_RING_CHUNK
+#define CHUNKS       VHOST_RING_CHUNKS
 #define PATIENCE_US  (15 * G_TIME_SPAN_SECOND)
 #define FEATURE(bit) (UINT64_C (1) << (bit))
 #define NEEDED       (FEATURE (VIRTIO_RING_F_INDIRECT_DESC) | FEATURE (VIRTIO_RING_F_EVENT_IDX))
@@ -54,37 +47,8 @@
   (FEATURE (VIRTIO_F_VERSION_1) | NEEDED | NEEDED_WRITER | FEATURE (VIRTIO_BLK_F_SEG_MAX) |        \
    FEATURE (VIRTIO_BLK_F_RO))
 
-/* Shared with the server. */
-typedef struct SlotMemory
-{
-  struct virtio_blk_outhdr header;
-  struct virtio_blk_discard_write_zeroes range;
-  uint8_t status;
-  struct vring_desc table[STEP_CHUNKS + 2];
-} SlotMemory;
-
-typedef struct RingMemory
-{
-  struct vring_desc descriptors[SLOTS];
-  struct
-  {
-    uint16_t flags;
-    uint16_t index;
-    uint16_t ring[SLOTS];
-    uint16_t used_event;
-  } available __attribute__ ((aligned (64)));
-  struct
-  {
-    uint16_t flags;
-    uint16_t index;
-    struct vring_used_elem ring[SLOTS];
-    uint16_t available_event;
-  } used __attribute__ ((aligned (64)));
-  SlotMemory slots[SLOTS];
-  uint8_t chunks[CHUNKS][CHUNK] __attribute__ ((aligned (4096))); /* as direct I/O wants it */
-} RingMemory;
-static_assert (offsetof (RingMemory, used) % 4 == 0, "2.7: alignment of the used ring");
-static_assert (CHUNKS >= SLOTS && CHUNKS <= UINT8_MAX + 1, "one for each slot; numbers are bytes");
+static_assert (SLOTS <= UINT8_MAX + 1 && CHUNKS <= UINT8_MAX + 1, "their numbers are bytes");
+static_assert (CHUNKS >= SLOTS, "small requests find a chunk where they find a slot");
 static_assert (CHUNK % BLOCK_SECTOR_SIZE == 0, "a step ends with a sector");
 
 typedef struct Slot
@@ -94,15 +58,14 @@ typedef struct Slot
   bool flushing; /* the last step of a durable request */
   uint64_t done; /* bytes of earlier steps */
   uint64_t step; /* bytes of this one */
-  uint8_t chunks[STEP_CHUNKS];
+  uint8_t chunks[VHOST_RING_STEP_CHUNKS];
   unsigned n_chunks;
 } Slot;
 
 struct BlockVhost
 {
   BlockVhostConfig config;
-  RingMemory *memory;
-  int memory_fd;
+  VhostRing *ring;
   int kick, call; /* eventfds */
   int epoll;
 
@@ -122,11 +85,6 @@ struct BlockVhost
   unsigned n_free;
   uint8_t free_chunks[CHUNKS]; /* the same */
   unsigned n_free_chunks;
-  uint16_t
-      available; /* requests ever made available; last_kick: at the last look at the server's wish */
-  uint16_t last_kick;
-  uint16_t used;     /* answers ever taken */
-  uint16_t asked_at; /* of which the server was asked to tell the next one */
 };
 
 static bool
@@ -138,7 +96,7 @@ fail (GError **error, const char *what)
 
 /* --- the server, started --- */
 
-/* Bytes of a range of so many sectors, or all that there are if the server sets no limit of its own. */
+/* Bytes of a range of so many sectors. */
 static uint64_t
 get_range_limit (uint32_t sectors)
 {
@@ -189,13 +147,18 @@ attempt (BlockVhost *self, struct virtio_blk_config *space, GError **error)
   return g_steal_pointer (&link);
 }
 
-static void
-start_ring (BlockVhost *self)
+/* With a ring of its own. */
+static bool
+hand_over (BlockVhost *self, VhostUser *link, GError **error)
 {
-  memset (self->memory, 0, offsetof (RingMemory, slots));
-  for (unsigned i = 0; i < SLOTS; i++)
-    self->memory->descriptors[i].addr = GUINT64_TO_LE ((uintptr_t) self->memory->slots[i].table);
-  self->available = self->last_kick = self->used = self->asked_at = 0;
+  struct epoll_event event = { .events = EPOLLIN };
+  g_autoptr (VhostRing) ring = vhost_ring_new (error);
+
+  if (!ring || !vhost_ring_hand_over (ring, link, vhost_user_get_features (link) & ACCEPTED,
+                                      self->kick, self->call, error))
+    return false;
+  vhost_ring_free (self->ring);
+  self->ring = g_steal_pointer (&ring);
   for (unsigned i = 0; i < SLOTS; i++)
     {
       Slot *slot = &self->slots[i];
@@ -203,30 +166,6 @@ start_ring (BlockVhost *self)
       slot->sent = slot->flushing = false;
       slot->done = 0;
     }
-}
-
-static bool
-hand_over (BlockVhost *self, VhostUser *link, GError **error)
-{
-  const VhostUserQueue queue = {
-    .size = SLOTS,
-    .descriptors = self->memory->descriptors,
-    .available = &self->memory->available,
-    .used = &self->memory->used,
-    .kick = self->kick,
-    .call = self->call,
-  };
-  const VhostUserRegion region = {
-    .host = self->memory,
-    .size = sizeof (RingMemory),
-    .fd = self->memory_fd,
-  };
-  struct epoll_event event = { .events = EPOLLIN };
-
-  start_ring (self);
-  if (!vhost_user_set_up (link, vhost_user_get_features (link) & ACCEPTED, &region, 1, error) ||
-      !vhost_user_start_queue (link, &queue, error))
-    return false;
   return epoll_ctl (self->epoll, EPOLL_CTL_ADD, vhost_user_get_fd (link), &event) == 0 ||
          fail (error, g_strerror (errno));
 }
@@ -262,112 +201,50 @@ lose (BlockVhost *self, const char *reason)
 
 /* --- requests go out --- */
 
+/* Copies between a slot's chunks and the request's memory. */
 static void
-set_descriptor (SlotMemory *memory, unsigned index, const void *address, size_t size,
-                uint16_t flags)
-{
-  memory->table[index] = (struct vring_desc){
-    .addr = GUINT64_TO_LE ((uintptr_t) address),
-    .len = GUINT32_TO_LE ((uint32_t) size),
-    .flags = GUINT16_TO_LE (flags),
-    .next = GUINT16_TO_LE (index + 1),
-  };
-}
-
-/* Descriptors for the chunks of a step, with the data if it writes. */
-static unsigned
-add_data (BlockVhost *self, SlotMemory *memory, Slot *slot)
+copy_step (BlockVhost *self, const Slot *slot)
 {
   const BlockRequest *request = slot->request;
-  const bool writes = request->operation == BLOCK_WRITE;
-  uint64_t filled = 0;
-  unsigned n = 0;
+
+  for (uint64_t copied = 0; copied < slot->step; copied += CHUNK)
+    {
+      uint8_t *chunk = vhost_ring_get_chunk (self->ring, slot->chunks[copied / CHUNK]);
+      const uint64_t offset = slot->done + copied;
+      const size_t size = MIN (slot->step - copied, CHUNK);
+
+      if (request->operation == BLOCK_WRITE)
+        iov_read (request->iov, request->n_iov, offset, chunk, size);
+      else
+        iov_write (request->iov, request->n_iov, offset, chunk, size);
+    }
+}
+
+static void
+describe_transfer (BlockVhost *self, Slot *slot, VhostRingRequest *step)
+{
+  const BlockRequest *request = slot->request;
 
   slot->step = MIN (request->size - slot->done, (uint64_t) slot->n_chunks * CHUNK);
-  for (; filled < slot->step; n++)
-    {
-      uint8_t *chunk = self->memory->chunks[slot->chunks[n]];
-      const size_t size = MIN (slot->step - filled, CHUNK);
-
-      if (writes)
-        iov_read (request->iov, request->n_iov, slot->done + filled, chunk, size);
-      set_descriptor (memory, n + 1, chunk, size,
-                      VRING_DESC_F_NEXT | (writes ? 0 : VRING_DESC_F_WRITE));
-      filled += size;
-    }
-  return n;
+  if (request->operation == BLOCK_WRITE)
+    copy_step (self, slot);
+  step->type = request->operation == BLOCK_WRITE ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+  step->sector = (request->offset + slot->done) / BLOCK_SECTOR_SIZE;
+  step->chunks = slot->chunks;
+  step->size = slot->step;
 }
 
-/* What a step has read. */
 static void
-take_data (BlockVhost *self, const Slot *slot)
+describe_range (BlockVhost *self, Slot *slot, VhostRingRequest *step)
 {
   const BlockRequest *request = slot->request;
+  const bool zeroes = request->operation == BLOCK_WRITE_ZEROES;
 
-  for (uint64_t taken = 0; taken < slot->step; taken += CHUNK)
-    iov_write (request->iov, request->n_iov, slot->done + taken,
-               self->memory->chunks[slot->chunks[taken / CHUNK]], MIN (slot->step - taken, CHUNK));
-}
-
-static unsigned
-add_range (SlotMemory *memory, const BlockRequest *request, uint64_t offset, uint64_t bytes)
-{
-  memory->range = (struct virtio_blk_discard_write_zeroes){
-    .sector = GUINT64_TO_LE (offset / BLOCK_SECTOR_SIZE),
-    .num_sectors = GUINT32_TO_LE ((uint32_t) (bytes / BLOCK_SECTOR_SIZE)),
-    .flags = GUINT32_TO_LE (request->operation == BLOCK_WRITE_ZEROES && request->may_unmap
-                                ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
-                                : 0),
-  };
-  set_descriptor (memory, 1, &memory->range, sizeof memory->range, VRING_DESC_F_NEXT);
-  return 1;
-}
-
-/* The next step of a slot's request. */
-static void
-describe (BlockVhost *self, unsigned index)
-{
-  static const uint32_t types[] = {
-    [BLOCK_READ] = VIRTIO_BLK_T_IN,
-    [BLOCK_WRITE] = VIRTIO_BLK_T_OUT,
-    [BLOCK_FLUSH] = VIRTIO_BLK_T_FLUSH,
-    [BLOCK_DISCARD] = VIRTIO_BLK_T_DISCARD,
-    [BLOCK_WRITE_ZEROES] = VIRTIO_BLK_T_WRITE_ZEROES,
-  };
-  Slot *slot = &self->slots[index];
-  SlotMemory *memory = &self->memory->slots[index];
-  const BlockRequest *request = slot->request;
-  const BlockOperation operation = slot->flushing ? BLOCK_FLUSH : request->operation;
-  const uint64_t offset = operation == BLOCK_FLUSH ? 0 : request->offset + slot->done;
-  unsigned n = 0;
-
-  slot->step = 0;
-  switch (operation)
-    {
-    case BLOCK_READ:
-    case BLOCK_WRITE:
-      n = add_data (self, memory, slot);
-      break;
-    case BLOCK_DISCARD:
-    case BLOCK_WRITE_ZEROES:
-      slot->step = MIN (request->size - slot->done,
-                        operation == BLOCK_DISCARD ? self->discard_bytes : self->zeroes_bytes);
-      n = add_range (memory, request, offset, slot->step);
-      break;
-    case BLOCK_FLUSH:
-      break;
-    }
-  memory->header = (struct virtio_blk_outhdr){
-    .type = GUINT32_TO_LE (types[operation]),
-    .sector = GUINT64_TO_LE (
-        operation == BLOCK_READ || operation == BLOCK_WRITE ? offset / BLOCK_SECTOR_SIZE : 0),
-  };
-  memory->status = 0xff;
-  set_descriptor (memory, 0, &memory->header, sizeof memory->header, VRING_DESC_F_NEXT);
-  set_descriptor (memory, n + 1, &memory->status, sizeof memory->status, VRING_DESC_F_WRITE);
-  self->memory->descriptors[index].len =
-      GUINT32_TO_LE ((uint32_t) ((n + 2) * sizeof (struct vring_desc)));
-  self->memory->descriptors[index].flags = GUINT16_TO_LE (VRING_DESC_F_INDIRECT);
+  slot->step = MIN (request->size - slot->done, zeroes ? self->zeroes_bytes : self->discard_bytes);
+  step->type = zeroes ? VIRTIO_BLK_T_WRITE_ZEROES : VIRTIO_BLK_T_DISCARD;
+  step->sector = (request->offset + slot->done) / BLOCK_SECTOR_SIZE;
+  step->n_sectors = (uint32_t) (slot->step / BLOCK_SECTOR_SIZE);
+  step->flags = zeroes && request->may_unmap ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
 }
 
 static void
@@ -387,14 +264,16 @@ complete (BlockVhost *self, unsigned index, int error)
 static void
 send_step (BlockVhost *self, unsigned index)
 {
-  RingMemory *memory = self->memory;
+  Slot *slot = &self->slots[index];
+  VhostRingRequest step = { .type = VIRTIO_BLK_T_FLUSH };
 
-  describe (self, index);
-  self->slots[index].sent = true;
-  memory->available.ring[self->available % SLOTS] = GUINT16_TO_LE ((uint16_t) index);
-  self->available++;
-  /* release: the server that sees the index sees the entry, and the request. */
-  __atomic_store_n (&memory->available.index, GUINT16_TO_LE (self->available), __ATOMIC_RELEASE);
+  slot->step = 0;
+  if (!slot->flushing && slot->n_chunks > 0)
+    describe_transfer (self, slot, &step);
+  else if (!slot->flushing && slot->request->operation != BLOCK_FLUSH)
+    describe_range (self, slot, &step);
+  slot->sent = true;
+  vhost_ring_put (self->ring, index, &step);
 }
 
 /* Of one step. */
@@ -403,7 +282,9 @@ count_chunks (const BlockVhost *self, const BlockRequest *request)
 {
   const bool has_data = request->operation == BLOCK_READ || request->operation == BLOCK_WRITE;
 
-  return has_data ? (unsigned) MIN ((request->size + CHUNK - 1) / CHUNK, self->segments) : 0;
+  const uint64_t all = MAX ((request->size + CHUNK - 1) / CHUNK, 1);
+
+  return has_data ? (unsigned) MIN (all, self->segments) : 0;
 }
 
 static BlockRequest *
@@ -433,46 +314,30 @@ fill_slots (BlockVhost *self)
     }
 }
 
-/* Tells the server of what was made available, if it wants to be told. */
-static void
-tell_server (BlockVhost *self)
-{
-  static const uint64_t one = 1;
-
-  if (self->available == self->last_kick)
-    return;
-  /* Orders the index before the look at the server's wish; it does the reverse. */
-  __atomic_thread_fence (__ATOMIC_SEQ_CST);
-  const uint16_t wish =
-      GUINT16_FROM_LE (__atomic_load_n (&self->memory->used.available_event, __ATOMIC_RELAXED));
-  if (vring_need_event (wish, self->available, self->last_kick) &&
-      write (self->kick, &one, sizeof one) < 0)
-    g_debug ("kick: %s", g_strerror (errno));
-  self->last_kick = self->available;
-}
-
 static void
 push (BlockVhost *self)
 {
+  static const uint64_t one = 1;
+
   if (!self->link)
     return;
   fill_slots (self);
-  tell_server (self);
+  if (vhost_ring_must_kick (self->ring) && write (self->kick, &one, sizeof one) < 0)
+    g_debug ("kick: %s", g_strerror (errno));
 }
 
 /* --- answers come in --- */
 
 static void
-take_answer (BlockVhost *self, unsigned index)
+take_answer (BlockVhost *self, unsigned index, uint8_t status)
 {
   Slot *slot = &self->slots[index];
-  const uint8_t status = __atomic_load_n (&self->memory->slots[index].status, __ATOMIC_RELAXED);
   const BlockRequest *request = slot->request;
   const bool writes = request->operation == BLOCK_WRITE || request->operation == BLOCK_WRITE_ZEROES;
 
   slot->sent = false;
   if (request->operation == BLOCK_READ && status == VIRTIO_BLK_S_OK)
-    take_data (self, slot);
+    copy_step (self, slot);
   slot->done += slot->step;
   if (status != VIRTIO_BLK_S_OK)
     complete (self, index, EIO);
@@ -490,27 +355,22 @@ take_answer (BlockVhost *self, unsigned index)
 static bool
 collect (BlockVhost *self)
 {
-  const uint16_t before = self->used;
+  VhostRingAnswer answer;
+  unsigned index;
+  uint8_t status;
+  bool any = false;
 
-  if (!self->link)
-    return false;
-  /* acquire: the entries, and what the server wrote for them, are read after the index that announces them. */
-  const uint16_t index =
-      GUINT16_FROM_LE (__atomic_load_n (&self->memory->used.index, __ATOMIC_ACQUIRE));
-  while (self->link && self->used != index)
+  while (self->link && (answer = vhost_ring_take (self->ring, &index, &status)) != VHOST_RING_EMPTY)
     {
-      const struct vring_used_elem *entry = &self->memory->used.ring[self->used % SLOTS];
-      const uint32_t id = GUINT32_FROM_LE (__atomic_load_n (&entry->id, __ATOMIC_RELAXED));
-
-      if (id >= SLOTS || !self->slots[id].sent)
+      if (answer == VHOST_RING_NONSENSE || !self->slots[index].sent)
         {
           lose (self, "the process that serves the disk talks nonsense");
           break;
         }
-      self->used++;
-      take_answer (self, id);
+      any = true;
+      take_answer (self, index, status);
     }
-  return self->used != before;
+  return any;
 }
 
 static bool
@@ -529,14 +389,9 @@ ask_to_be_told (BlockVhost *self, bool may_be_late)
 {
   uint64_t count;
 
-  if ((may_be_late || self->used != self->asked_at) &&
-      read (self->call, &count, sizeof count) < 0 && errno != EAGAIN)
+  if ((vhost_ring_ask (self->ring) || may_be_late) && read (self->call, &count, sizeof count) < 0 &&
+      errno != EAGAIN)
     g_debug ("call: %s", g_strerror (errno));
-  self->asked_at = self->used;
-  __atomic_store_n (&self->memory->available.used_event, GUINT16_TO_LE (self->used),
-                    __ATOMIC_RELAXED);
-  /* Orders the wish before the look at the index that follows; the server does the reverse. */
-  __atomic_thread_fence (__ATOMIC_SEQ_CST);
 }
 
 /* --- the backend --- */
@@ -648,30 +503,6 @@ block_vhost_is_lost (const BlockVhost *self)
 /* --- life --- */
 
 static bool
-make_memory (BlockVhost *self, GError **error)
-{
-  const int fd = memfd_create ("disk-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  void *memory = MAP_FAILED;
-
-  /* Sealed: a server that cut it off would end us. */
-  if (fd >= 0 && ftruncate (fd, sizeof (RingMemory)) == 0 &&
-      fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-    memory = mmap (NULL, sizeof (RingMemory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED)
-    {
-      g_set_error (error, G_IO_ERROR, G_IO_ERROR_FAILED, "no memory for a disk's queue: %s",
-                   g_strerror (errno));
-      if (fd >= 0)
-        close (fd);
-      return false;
-    }
-  madvise (memory, sizeof (RingMemory), MADV_DONTFORK);
-  self->memory = memory;
-  self->memory_fd = fd;
-  return true;
-}
-
-static bool
 make_fds (BlockVhost *self, GError **error)
 {
   struct epoll_event event = { .events = EPOLLIN };
@@ -695,9 +526,9 @@ learn (BlockVhost *self, const VhostUser *link)
   self->size = GUINT64_FROM_LE (space->capacity) * BLOCK_SECTOR_SIZE;
   self->discard_bytes = get_range_limit (space->max_discard_sectors);
   self->zeroes_bytes = get_range_limit (space->max_write_zeroes_sectors);
-  self->segments = STEP_CHUNKS;
+  self->segments = VHOST_RING_STEP_CHUNKS;
   if ((self->features & FEATURE (VIRTIO_BLK_F_SEG_MAX)) && segments > 0)
-    self->segments = MIN (segments, STEP_CHUNKS);
+    self->segments = MIN (segments, VHOST_RING_STEP_CHUNKS);
 }
 
 BlockVhost *
@@ -712,7 +543,7 @@ block_vhost_new (const BlockVhostConfig *config, GError **error)
     self->free_slots[self->n_free++] = (uint8_t) i;
   for (unsigned i = 0; i < CHUNKS; i++)
     self->free_chunks[self->n_free_chunks++] = (uint8_t) i;
-  if (!make_memory (self, error) || !make_fds (self, error))
+  if (!make_fds (self, error))
     return NULL;
   g_autoptr (VhostUser) link = start_server (self, &self->space, error);
   if (!link)
@@ -734,11 +565,7 @@ block_vhost_free (BlockVhost *self)
     return;
   drain (self);
   vhost_user_free (self->link);
-  if (self->memory)
-    {
-      munmap (self->memory, sizeof (RingMemory));
-      close (self->memory_fd);
-    }
+  vhost_ring_free (self->ring);
   if (self->kick >= 0)
     close (self->kick);
   if (self->call >= 0)

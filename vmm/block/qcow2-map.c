@@ -20,6 +20,7 @@
 #define ENTRY_SIZE          8u
 #define SLICE_ENTRIES       (BLOCK / ENTRY_SIZE)
 #define SLOTS_MAX           8192u
+#define ASK_AGAIN           UINT64_C (1) /* as a place: the file may say one by now */
 #define ENTRY_OFFSET        UINT64_C (0x00fffffffffffe00)
 #define ENTRY_COPIED        (UINT64_C (1) << 63) /* nobody else refers to it */
 #define ENTRY_COMPRESSED    (UINT64_C (1) << 62)
@@ -49,8 +50,7 @@ enum
 typedef struct Slice
 {
   uint64_t number;
-  bool is_old;                    /* the file may say more by now */
-  uint64_t places[SLICE_ENTRIES]; /* 0: not known */
+  uint64_t places[SLICE_ENTRIES]; /* 0: it has none */
 } Slice;
 
 struct Qcow2Map
@@ -170,7 +170,6 @@ read_slice (Qcow2Map *map, Slice *slice)
   const uint8_t *bytes;
 
   memset (slice->places, 0, sizeof slice->places);
-  slice->is_old = false;
   if (entries == 0 || end < 0 || !read_block (map, entries, n * ENTRY_SIZE, &bytes))
     return;
   for (unsigned i = 0; i < n; i++)
@@ -215,7 +214,7 @@ find_cluster (Qcow2Map *map, uint64_t cluster, bool is_settled)
 
   if (cluster >= map->clusters)
     return 0;
-  if (slice && (slice->places[index] != 0 || !slice->is_old))
+  if (slice && slice->places[index] != ASK_AGAIN)
     return slice->places[index];
   return is_settled ? make_slice (map, number)->places[index] : 0;
 }
@@ -244,42 +243,35 @@ qcow2_map_get_cluster_size (const Qcow2Map *map)
   return 1u << map->cluster_bits;
 }
 
-/* A range may be all of the disk, and more slices than there are slots. */
-void
-qcow2_map_renew (Qcow2Map *map, uint64_t offset, uint64_t size)
-{
-  const unsigned bits = map->cluster_bits + map->slice_bits;
-  const uint64_t first = offset >> bits;
-  const uint64_t last = (offset + MAX (size, 1) - 1) >> bits;
-
-  for (uint64_t i = 0; i < map->n_slots && i <= last - first; i++)
-    {
-      Slice *slice = *get_slot (map, first + i);
-
-      if (slice && slice->number >= first && slice->number <= last)
-        slice->is_old = true;
-    }
-}
-
-/* A range may be all of the disk: the slots are few. */
 void
 qcow2_map_forget (Qcow2Map *map, uint64_t offset, uint64_t size)
 {
   const uint64_t first = offset >> map->cluster_bits;
   const uint64_t last = (offset + MAX (size, 1) - 1) >> map->cluster_bits;
+  const uint64_t first_slice = first >> map->slice_bits;
+  const uint64_t last_slice = last >> map->slice_bits;
 
-  for (unsigned i = 0; i < map->n_slots; i++)
+  /* A range may be all of the disk, and more slices than there are slots. */
+  for (uint64_t i = 0; i < map->n_slots && i <= last_slice - first_slice; i++)
     {
-      Slice *slice = map->slots[i];
+      Slice *slice = *get_slot (map, first_slice + i);
       const uint64_t start = slice ? slice->number << map->slice_bits : 0;
       const uint64_t end = start + (UINT64_C (1) << map->slice_bits);
 
-      if (!slice || last < start || first >= end)
-        continue;
-      for (uint64_t j = MAX (first, start); j <= last && j < end; j++)
-        slice->places[j - start] = 0;
-      slice->is_old = true;
+      if (slice)
+        for (uint64_t j = MAX (first, start); j <= last && j < end; j++)
+          slice->places[j - start] = ASK_AGAIN;
     }
+}
+
+bool
+qcow2_map_is_valid (Qcow2Map *map)
+{
+  Qcow2Map now = { .image = map->image, .block = map->block };
+
+  return read_header (&now) && now.cluster_bits == map->cluster_bits &&
+         now.clusters == map->clusters && now.l1_place == map->l1_place &&
+         now.l1_size == map->l1_size;
 }
 
 /* --- life --- */

@@ -15,7 +15,7 @@
  *
  * What the file says is not trusted: a place is a whole cluster inside the file and not its header. An image that lies damages only itself.
  *
- * Thread: one at a time. Memory: of 8 bytes for a cluster that was looked for, at most 32 MiB. Source: QEMU, docs/interop/qcow2.txt.
+ * Thread: one at a time. Memory: 4 KiB for each 512 clusters (less where those are small) that one was looked for of, at most some 32 MiB. Source: QEMU, docs/interop/qcow2.txt.
  */
 typedef struct Qcow2Map Qcow2Map;
 
@@ -31,7 +31,7 @@ unsigned qcow2_map_get_cluster_size (const Qcow2Map *map);
  * read the file, and waits for it. */
 uint64_t qcow2_map_find (Qcow2Map *map, uint64_t offset, uint64_t size, bool is_settled,
                          uint64_t *place);
-/* Something was written there that may have found a place: is worth another look. */
-void qcow2_map_renew (Qcow2Map *map, uint64_t offset, uint64_t size);
-/* A discard or a write of zeros will take the places of these. */
+/* Something is to be done to these that may give them places, or take theirs: they are not known until the file is read again. */
 void qcow2_map_forget (Qcow2Map *map, uint64_t offset, uint64_t size);
+/* Whether the header still is as it was. If not, nothing that the map says may be used any more. Reads the file, and waits for it. */
+bool qcow2_map_is_valid (Qcow2Map *map);

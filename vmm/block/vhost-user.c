@@ -23,7 +23,7 @@
 #define VERSION       1u
 #define FLAG_REPLY    (1u << 2)
 #define FLAG_NEED_ACK (1u << 3)
-#define FDS_MAX       VHOST_USER_REGIONS_MAX
+#define FDS_MAX       8 /* of a message */
 #define PAYLOAD_MAX   (12 + VHOST_USER_CONFIG_MAX)
 #define BIT(n)        (UINT64_C (1) << (n))
 #define F_PROTOCOL    30 /* of the device's features: the rest of the protocol is there */
@@ -88,7 +88,7 @@ typedef struct MemoryTable
     uint64_t size;
     uint64_t address;
     uint64_t offset;
-  } regions[FDS_MAX];
+  } region;
 } MemoryTable;
 
 typedef struct ConfigSpace
@@ -438,31 +438,17 @@ vhost_user_read_config (VhostUser *self, void *buffer, uint32_t size, GError **e
   return true;
 }
 
-static bool
-set_memory (VhostUser *self, const VhostUserRegion *regions, unsigned n, GError **error)
-{
-  MemoryTable table = { .n_regions = n };
-  int fds[FDS_MAX];
-
-  g_return_val_if_fail (n <= FDS_MAX, false);
-  for (unsigned i = 0; i < n; i++)
-    {
-      table.regions[i].gpa = (uintptr_t) regions[i].host;
-      table.regions[i].size = regions[i].size;
-      table.regions[i].address = (uintptr_t) regions[i].host;
-      table.regions[i].offset = regions[i].offset;
-      fds[i] = regions[i].fd;
-    }
-  const uint32_t size = offsetof (MemoryTable, regions) + n * sizeof table.regions[0];
-  return tell_with_fds (self, SET_MEM_TABLE, &table, size, fds, n, error);
-}
-
 bool
-vhost_user_set_up (VhostUser *self, uint64_t features, const VhostUserRegion *regions, unsigned n,
+vhost_user_set_up (VhostUser *self, uint64_t features, const VhostUserRegion *region,
                    GError **error)
 {
+  const MemoryTable table = {
+    .n_regions = 1,
+    .region = { .gpa = region->address, .size = region->size, .address = region->address },
+  };
+
   return tell_u64 (self, SET_FEATURES, features | BIT (F_PROTOCOL), error) &&
-         set_memory (self, regions, n, error);
+         tell_with_fds (self, SET_MEM_TABLE, &table, sizeof table, &region->fd, 1, error);
 }
 
 /* --- queues --- */
@@ -476,9 +462,9 @@ vhost_user_start_queue (VhostUser *self, const VhostUserQueue *queue, GError **e
   const VringState enable = { queue->index, 1 };
   const VringAddress address = {
     .index = queue->index,
-    .descriptors = (uintptr_t) queue->descriptors,
-    .used = (uintptr_t) queue->used,
-    .available = (uintptr_t) queue->available,
+    .descriptors = queue->descriptors,
+    .used = queue->used,
+    .available = queue->available,
   };
 
   return tell (self, SET_VRING_NUM, &size, sizeof size, error) &&

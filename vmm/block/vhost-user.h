@@ -15,7 +15,6 @@
 typedef struct VhostUser VhostUser;
 
 #define VHOST_USER_QUEUES_MAX  16
-#define VHOST_USER_REGIONS_MAX 8
 #define VHOST_USER_CONFIG_MAX  256 /* bytes */
 #define VHOST_USER_PATIENCE_MS 15000
 
@@ -37,27 +36,26 @@ unsigned vhost_user_get_queues (const VhostUser *self);
 /* The first size bytes of the device's config space. */
 bool vhost_user_read_config (VhostUser *self, void *buffer, uint32_t size, GError **error);
 
-/* Memory that the back end maps as well. In rings and descriptors an address is what it is in this process. */
+/* Memory that the back end maps as well: all of a file. */
 typedef struct VhostUserRegion
 {
-  void *host;
-  uint64_t size; /* bytes */
-  int fd;        /* borrowed */
-  uint64_t offset;
+  uint64_t address; /* in rings and descriptors */
+  uint64_t size;    /* bytes */
+  int fd;           /* borrowed */
 } VhostUserRegion;
 
-/* Hands over what all queues share, before the queues. n: at most VHOST_USER_REGIONS_MAX. */
-bool vhost_user_set_up (VhostUser *self, uint64_t features, const VhostUserRegion *regions,
-                        unsigned n, GError **error);
+/* Hands over what all queues share, before the queues. */
+bool vhost_user_set_up (VhostUser *self, uint64_t features, const VhostUserRegion *region,
+                        GError **error);
 
 typedef struct VhostUserQueue
 {
   unsigned index;
   uint16_t size;
-  uint16_t base;           /* of the available ring: the next request to take */
-  const void *descriptors; /* addresses in this process */
-  const void *available;
-  const void *used;
+  uint16_t base;        /* of the available ring: the next request to take */
+  uint64_t descriptors; /* addresses in the region, as those in descriptors */
+  uint64_t available;
+  uint64_t used;
   int kick; /* eventfds, borrowed */
   int call;
 } VhostUserQueue;

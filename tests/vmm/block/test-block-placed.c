@@ -277,6 +277,30 @@ test_error (Fixture *f, gconstpointer data)
   expect (&write, ENOSPC);
 }
 
+/* Below may not have the word for it. */
+static void
+test_no_room (Fixture *f, gconstpointer data)
+{
+  Tracked write;
+
+  block_calls.write_error = ENOSPC;
+  begin (f, &write, BLOCK_WRITE, 0, CLUSTER);
+  expect (&write, ENOSPC);
+  g_assert_cmpuint (count_below (f), ==, 0);
+  block_calls.write_error = 0;
+  run_direct (f, BLOCK_WRITE, 0, CLUSTER);
+}
+
+static void
+test_too_large (Fixture *f, gconstpointer data)
+{
+  Tracked read;
+
+  begin (f, &read, BLOCK_READ, 0, (16 << 20) + 512);
+  g_assert_cmpuint (count_below (f), ==, 1);
+  finish (f, BLOCK_READ, 0);
+}
+
 /* --- when the tables are believed --- */
 
 /* What below has not answered may be changing them. */
@@ -302,10 +326,10 @@ test_settled (Fixture *f, gconstpointer data)
 
 /* Until it is flushed the tables say what was. */
 static void
-discard (Fixture *f, BlockOperation operation, int error)
+discard (Fixture *f, int error)
 {
   g_assert_true (is_direct (f, 0));
-  run_below (f, operation, 0, CLUSTER, error);
+  run_below (f, BLOCK_DISCARD, 0, CLUSTER, error);
   g_assert_false (is_direct (f, 0));
   g_assert_true (is_direct (f, CLUSTER));
   run_below (f, BLOCK_FLUSH, 0, 0, EIO);
@@ -317,9 +341,22 @@ discard (Fixture *f, BlockOperation operation, int error)
 static void
 test_discard (Fixture *f, gconstpointer data)
 {
-  discard (f, BLOCK_DISCARD, 0);
-  discard (f, BLOCK_DISCARD, EIO);
-  discard (f, BLOCK_WRITE_ZEROES, 0);
+  discard (f, 0);
+  discard (f, EIO);
+}
+
+/* Is answered when it was flushed. */
+static void
+test_zeroes (Fixture *f, gconstpointer data)
+{
+  Tracked zeroes;
+
+  g_assert_true (is_direct (f, 0));
+  begin (f, &zeroes, BLOCK_WRITE_ZEROES, 0, CLUSTER);
+  g_assert_false (is_direct (f, 0));
+  g_assert_true (is_direct (f, CLUSTER));
+  finish (f, BLOCK_WRITE_ZEROES, 0);
+  g_assert_true (is_direct (f, 0));
 }
 
 /* A write that failed may have changed them as well. */
@@ -359,6 +396,33 @@ test_discard_waits (Fixture *f, gconstpointer data)
   g_assert_false (first.done);
   finish (f, BLOCK_DISCARD, 0);
   expect (&first, 0);
+}
+
+/* The process below may read a block of the medium, and write it with what is new. */
+static void
+test_write_waits (Fixture *f, gconstpointer data)
+{
+  Tracked direct, below, last;
+
+  if (!block_calls_have_ring ())
+    {
+      g_test_skip ("without io_uring nothing stays in flight");
+      return;
+    }
+  block_calls.hold = true;
+  begin (f, &direct, BLOCK_WRITE, 2 * CLUSTER, 512);
+  begin (f, &below, BLOCK_WRITE, 3 * CLUSTER - 512, 1024);
+  g_assert_cmpuint (count_below (f), ==, 0);
+  begin (f, &last, BLOCK_WRITE, 2 * CLUSTER + 4096, 512);
+  g_assert_cmpuint (count_below (f), ==, 0);
+  block_calls_release ();
+  wait_for (f, &direct);
+  g_assert_cmpuint (count_below (f), ==, 2);
+  finish (f, BLOCK_WRITE, 0);
+  finish (f, BLOCK_WRITE, 0);
+  expect (&below, 0);
+  expect (&last, 0);
+  g_assert_true (is_direct (f, 2 * CLUSTER));
 }
 
 static void
@@ -449,14 +513,27 @@ test_flush_error (Fixture *f, gconstpointer data)
 static void
 test_forget (Fixture *f, gconstpointer data)
 {
-  g_autofree char *other = g_strconcat (f->file->path, ".other", NULL);
-
   run_direct (f, BLOCK_READ, 0, 512);
   qcow2_file_place (f->file, FIRST, 0);
   block_placed_forget (f->placed);
   g_assert_false (is_direct (f, 0));
   g_assert_true (is_direct (f, CLUSTER));
-  /* Another file of that name. */
+  /* Another header: what the process below did, or somebody between two of them. */
+  qcow2_file_set_header (f->file, QCOW2_FILE_INCOMPATIBLE, 8, 1 << 1);
+  g_assert_true (is_direct (f, CLUSTER));
+  g_test_expect_message ("vmm-block", G_LOG_LEVEL_WARNING, "*: its header has changed");
+  run_below (f, BLOCK_WRITE, NOWHERE * CLUSTER, 512, EIO);
+  g_test_assert_expected_messages ();
+  run_below (f, BLOCK_FLUSH, 0, 0, 0);
+  g_assert_false (is_direct (f, CLUSTER));
+}
+
+static void
+test_another_file (Fixture *f, gconstpointer data)
+{
+  g_autofree char *other = g_strconcat (f->file->path, ".other", NULL);
+
+  g_assert_true (is_direct (f, CLUSTER));
   g_assert_cmpint (g_rename (f->file->path, other), ==, 0);
   g_assert_true (g_file_set_contents (f->file->path, "", 0, NULL));
   block_placed_forget (f->placed);
@@ -488,7 +565,8 @@ test_fd (Fixture *f, gconstpointer data)
   g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
   fake_backend_init (&fake, BYTES_MAX, &below);
   below.fd = ends[0];
-  BlockPlaced *placed = block_placed_new (&below, f->file->path, true);
+  g_autoptr (Qcow2File) file = qcow2_file_new_placed (&(unsigned){ QCOW2_FILE_DATA }, 1);
+  BlockPlaced *placed = block_placed_new (&below, file->path, true);
   block_placed_get_backend (placed, &backend);
   one.fd = backend.fd;
   g_assert_cmpint (poll (&one, 1, 0), ==, 0);
@@ -530,15 +608,20 @@ main (int argc, char **argv)
   TEST ("below", test_below);
   TEST ("durable", test_durable);
   TEST_WITHOUT_RING ("error", test_error);
+  TEST_WITHOUT_RING ("no-room", test_no_room);
+  TEST ("too-large", test_too_large);
   TEST ("settled", test_settled);
   TEST ("discard", test_discard);
+  TEST ("zeroes", test_zeroes);
   TEST ("failed-write", test_failed_write);
   TEST ("discard-waits", test_discard_waits);
+  TEST ("write-waits", test_write_waits);
   TEST ("drain", test_drain);
   TEST ("flush", test_flush);
   TEST ("flushes-at-once", test_flushes_at_once);
   TEST_WITHOUT_RING ("flush-error", test_flush_error);
   TEST ("forget", test_forget);
+  TEST ("another-file", test_another_file);
   TEST ("look", test_look);
   TEST ("fd", test_fd);
   TEST ("unfit", test_unfit);

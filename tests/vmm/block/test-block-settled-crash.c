@@ -186,7 +186,7 @@ crash (Run *run)
   memcpy (run->cached, run->medium, sizeof run->cached);
   for (unsigned i = 0; i < run->works->len; i++)
     ((Work *) run->works->pdata[i])->executed = false;
-  block_settled_repeat (run->settled);
+  block_settled_repeat (run->settled, 0);
 }
 
 static void

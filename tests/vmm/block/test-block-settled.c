@@ -502,6 +502,22 @@ test_drain (Fixture *f, gconstpointer data)
 }
 
 /* But what failed before is not forgotten over it: a driver resets the device at a guest's sleep, and goes on. */
+/* What the lost process had written could not be made durable, which its successor does not know. */
+static void
+test_lost_cache (Fixture *f, gconstpointer data)
+{
+  for (unsigned i = 0; i < 2; i++)
+    {
+      Tracked flush;
+
+      if (i == 0)
+        block_settled_repeat (f->settled, EIO);
+      begin (f, &flush, BLOCK_FLUSH, 0, 0);
+      finish (f, BLOCK_FLUSH, 0);
+      expect (&flush, i == 0 ? EIO : 0);
+    }
+}
+
 static void
 test_failed_flush_before_drain (Fixture *f, gconstpointer data)
 {
@@ -528,7 +544,7 @@ test_repeat (Fixture *f, gconstpointer data)
   finish (f, BLOCK_WRITE, 0);
   finish (f, BLOCK_WRITE_ZEROES, 0);
   begin (f, &flush, BLOCK_FLUSH, 0, 0);
-  block_settled_repeat (f->settled);
+  block_settled_repeat (f->settled, 0);
   f->backend.ops->kick (f->backend.opaque);
   finish (f, BLOCK_FLUSH, 0);
   finish (f, BLOCK_FLUSH, 0);
@@ -653,6 +669,7 @@ main (int argc, char **argv)
   TEST ("look", test_look);
   g_test_add_func ("/block-settled/no-look", test_no_look);
   TEST ("drain", test_drain);
+  TEST ("lost-cache", test_lost_cache);
   TEST ("failed-flush-before-drain", test_failed_flush_before_drain);
   TEST ("repeat", test_repeat);
   g_test_add_func ("/block-settled/edges", test_edges);

@@ -241,7 +241,7 @@ test_end_of_file (Fixture *f, gconstpointer data)
   /* It grows, as somebody writes there. */
   make_shorter (f, file_size);
   assert_unknown (f, 4, true);
-  qcow2_map_renew (f->map, 5 * f->cluster, 1);
+  qcow2_map_forget (f->map, 4 * f->cluster, 1);
   assert_at (f, 4, true, 15);
 }
 
@@ -270,12 +270,12 @@ test_l1_entries (Fixture *f, gconstpointer data)
       g_assert_true (read_map (f));
       assert_unknown (f, 0, true);
       assert_unknown (f, 600, true);
-      qcow2_map_renew (f->map, 0, 1);
+      qcow2_map_forget (f->map, 0, 1);
       assert_unknown (f, 0, true);
     }
   qcow2_file_set_l1 (f->file, 0, table | QCOW2_FILE_COPIED);
   assert_unknown (f, 0, true);
-  qcow2_map_renew (f->map, 0, 1);
+  qcow2_map_forget (f->map, 0, 1);
   assert_at (f, 0, true, 0);
 }
 
@@ -420,7 +420,7 @@ test_settled (Fixture *f, gconstpointer data)
 }
 
 static void
-test_renew (Fixture *f, gconstpointer data)
+test_ask_again (Fixture *f, gconstpointer data)
 {
   make (f);
   g_assert_true (read_map (f));
@@ -429,17 +429,17 @@ test_renew (Fixture *f, gconstpointer data)
   qcow2_file_place (f->file, 4, f->data + 4);
   qcow2_file_place (f->file, 600, f->data + 5);
   assert_unknown (f, 4, true); /* it is not looked at each time */
-  qcow2_map_renew (f->map, 4 * f->cluster + 10, 1);
+  qcow2_map_forget (f->map, 4 * f->cluster + 10, 1);
   assert_unknown (f, 4, false);
   assert_at (f, 3, false, 3); /* what is known stays */
   assert_at (f, 4, true, 4);
   assert_at (f, 4, false, 4);
   assert_unknown (f, 600, true);
   qcow2_file_place (f->file, 5, f->data + 6);
-  qcow2_map_renew (f->map, 511 * f->cluster, f->cluster + 1);
+  qcow2_map_forget (f->map, 599 * f->cluster, f->cluster + 1);
   assert_unknown (f, 600, false);
   assert_at (f, 600, true, 5);
-  assert_at (f, 5, true, 6);
+  assert_unknown (f, 5, true); /* nobody said that it could have one */
 }
 
 static void
@@ -532,28 +532,58 @@ test_one_slot (Fixture *f, gconstpointer data)
 }
 
 static void
-test_renew_one_slot (Fixture *f, gconstpointer data)
+test_ask_again_one_slot (Fixture *f, gconstpointer data)
 {
   make_large (f);
   assert_unknown (f, APART + 7, true);
   qcow2_file_place (f->file, APART + 7, f->data + 7);
-  qcow2_map_renew (f->map, 0, APART * 512);
+  qcow2_map_forget (f->map, 0, (APART + 7) * 512);
   assert_unknown (f, APART + 7, true);
-  qcow2_map_renew (f->map, 0, APART * 512 + 1);
+  qcow2_map_forget (f->map, 0, (APART + 7) * 512 + 1);
   assert_at (f, APART + 7, true, 7);
+}
+
+/* What would make all that is known untrue. */
+static void
+test_valid (Fixture *f, gconstpointer data)
+{
+  static const struct
+  {
+    unsigned offset, size;
+    uint64_t value;
+  } changes[] = {
+    { QCOW2_FILE_L1_PLACE, 8, 0x40000 },
+    { QCOW2_FILE_L1_SIZE, 4, 7 },
+    { QCOW2_FILE_SIZE, 8, UINT64_C (1) << 33 },
+    { QCOW2_FILE_CLUSTER_BITS, 4, 17 },
+    { QCOW2_FILE_INCOMPATIBLE, 8, 1 << 1 },
+    { QCOW2_FILE_AUTOCLEAR, 8, 1 },
+    { QCOW2_FILE_MAGIC, 4, 0 },
+  };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (changes); i++)
+    {
+      make (f);
+      g_assert_true (read_map (f));
+      assert_at (f, 0, true, 0);
+      qcow2_file_set_header (f->file, QCOW2_FILE_INCOMPATIBLE, 8, 1); /* dirty: no matter */
+      g_assert_true (qcow2_map_is_valid (f->map));
+      qcow2_file_set_header (f->file, changes[i].offset, changes[i].size, changes[i].value);
+      g_assert_false (qcow2_map_is_valid (f->map));
+    }
 }
 
 /* As the largest discard: it takes no longer than there are slots. */
 static void
-test_renew_all (Fixture *f, gconstpointer data)
+test_forget_all (Fixture *f, gconstpointer data)
 {
   make_large (f);
   assert_unknown (f, 7, true);
   assert_unknown (f, APART + 100, true); /* of another slot */
   qcow2_file_place (f->file, 7, f->data + 2);
   qcow2_file_place (f->file, APART + 100, f->data + 7);
-  qcow2_map_renew (f->map, 0, INT64_MAX);
-  qcow2_map_renew (f->map, 512 * 64 * 3, INT64_MAX);
+  qcow2_map_forget (f->map, 0, INT64_MAX);
+  qcow2_map_forget (f->map, 512 * 64 * 3, INT64_MAX);
   assert_at (f, 7, true, 2);
   assert_at (f, APART + 100, true, 7);
 }
@@ -578,11 +608,12 @@ main (int argc, char **argv)
   ADD ("not-refused", test_not_refused);
   ADD ("hostile-19-short-file", test_short_file);
   ADD ("settled", test_settled);
-  ADD ("renew", test_renew);
+  ADD ("ask-again", test_ask_again);
   ADD ("forget", test_forget);
   ADD ("forget-slices", test_forget_slices);
   ADD ("one-slot", test_one_slot);
-  ADD ("renew-one-slot", test_renew_one_slot);
-  ADD ("renew-all", test_renew_all);
+  ADD ("ask-again-one-slot", test_ask_again_one_slot);
+  ADD ("forget-all", test_forget_all);
+  ADD ("valid", test_valid);
   return g_test_run ();
 }

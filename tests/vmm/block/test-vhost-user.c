@@ -92,7 +92,7 @@ test_refusal (void)
   g_assert_true (vhost_user_negotiate (self, NULL));
   g_assert_cmpuint (vhost_user_get_queues (self), ==, 1);
   g_assert_false (vhost_user_has_config (self));
-  g_assert_false (vhost_user_set_up (self, 0, NULL, 0, &error));
+  g_assert_false (vhost_user_set_up (self, 0, &(VhostUserRegion){ .fd = STDERR_FILENO }, &error));
   g_assert_cmpstr (error->message, ==, "vhost-user request 2: refused");
   close (pair[1]);
 }
@@ -172,7 +172,7 @@ test_descriptors_with_acknowledgements (void)
   send_with_fds (pair[1], &acks[1], sizeof acks[1] - 1);
   shutdown (pair[1], SHUT_WR);
   g_assert_true (vhost_user_negotiate (self, NULL));
-  g_assert_false (vhost_user_set_up (self, 0, NULL, 0, &error));
+  g_assert_false (vhost_user_set_up (self, 0, &(VhostUserRegion){ .fd = STDERR_FILENO }, &error));
   g_assert_cmpstr (error->message, ==, "vhost-user request 5: the other side hung up");
   g_assert_cmpuint (count_open_files (), ==, n_open + 2);
   vhost_user_free (self);

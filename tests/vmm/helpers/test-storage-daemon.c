@@ -148,7 +148,7 @@ test_killed (const void *data)
   while (f.n_failures == 0)
     f.backend.ops->reap (f.backend.opaque);
   if (f.settled)
-    block_settled_repeat (f.settled);
+    block_settled_repeat (f.settled, 0);
   g_assert_true (block_nbd_resume (f.nbd, &error));
   g_assert_no_error (error);
   for (unsigned i = 0; i < WRITES; i++)
