@@ -189,9 +189,13 @@ find_status (const Shared *shared, unsigned id)
 {
   const struct vring_desc *first = &shared->ring.desc[id % shared->ring.num];
   const unsigned n = first->len / sizeof *first;
-  const struct vring_desc *table = find (shared, first->addr, first->len);
+  const uint8_t *table = find (shared, first->addr, first->len);
+  struct vring_desc last;
 
-  return table && n > 0 ? find (shared, table[n - 1].addr, 1) : NULL;
+  if (!table || n == 0)
+    return NULL;
+  memcpy (&last, table + (n - 1) * sizeof last, sizeof last); /* wherever that is by now */
+  return find (shared, last.addr, 1);
 }
 
 static void
