@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "block/block-apart.h"
 #include "block/image-header.h"
 
 void
@@ -14,7 +15,10 @@ block_qcow2_init (BlockQcow2 *qcow2, BlockBackend *backend, const char *path, bo
   *qcow2 = (BlockQcow2){ .path = path };
   if (!readonly)
     {
-      qcow2->settled = block_settled_new (backend, image_header_get_granularity (path));
+      const ImageClusters clusters = image_header_get_clusters (path);
+
+      block_apart_get_backend (block_apart_new (backend, clusters.size), backend);
+      qcow2->settled = block_settled_new (backend, clusters.granularity);
       block_settled_get_backend (qcow2->settled, backend);
     }
   qcow2->placed = block_placed_new (backend, path, readonly);

@@ -3,8 +3,8 @@
 #include "block/block-placed.h"
 #include "block/block-settled.h"
 
-/* What stands between a disk controller and the process that serves a qcow2 image: block-settled.h for what changes the image's tables, block-placed.h for
- * what does not need that process. Freed with the backend.
+/* What stands between a disk controller and the process that serves a qcow2 image: block-apart.h for what that process must not have at once,
+ * block-settled.h for what changes the image's tables, block-placed.h for what does not need that process. Freed with the backend.
  *
  * Thread: one at a time; the owner's lock is the guard.
  */

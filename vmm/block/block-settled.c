@@ -4,7 +4,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
+
+#include "block/request-copy.h"
 
 /* Theory of operation
  *
@@ -41,12 +42,9 @@ typedef struct Ticket Ticket;
 
 struct Ticket
 {
-  /* First: done () casts. Below may change it, and its iov: what is asked for again begins at the caller's. */
-  BlockRequest io;
+  RequestCopy copy; /* first: done () casts */
   BlockSettled *settled;
   BlockRequest *request; /* the caller's; NULL: the ticket is free */
-  struct iovec *iov;     /* a copy */
-  unsigned iov_room;
   Range clusters;
   bool unmapped; /* some of them, since the submission, by itself or another: none becomes known */
   uint64_t number; /* of a write: its completion's; of a flush: the last that it covers */
@@ -287,30 +285,13 @@ ask (Ticket *ticket)
   };
   BlockSettled *settled = ticket->settled;
   const BlockRequest *request = ticket->request;
-  const unsigned n_iov = request->operation == BLOCK_WRITE ? request->n_iov : 0;
 
-  if (n_iov > ticket->iov_room)
-    {
-      ticket->iov = g_renew (struct iovec, ticket->iov, n_iov);
-      ticket->iov_room = n_iov;
-    }
-  if (n_iov > 0)
-    memcpy (ticket->iov, request->iov, n_iov * sizeof *ticket->iov);
-  ticket->io = (BlockRequest){
-    .operation = request->operation,
-    .offset = request->offset,
-    .size = request->size,
-    .iov = ticket->iov,
-    .n_iov = n_iov,
-    .may_unmap = request->may_unmap,
-    .durable = request->durable,
-    .done = done[request->operation],
-  };
+  request_copy_set (&ticket->copy, request, done[request->operation]);
   ticket->unmapped = false;
   ticket->number = settled->n_completed;
   if (request->operation == BLOCK_DISCARD || request->operation == BLOCK_WRITE_ZEROES)
     make_unknown (settled, ticket->clusters);
-  settled->below.ops->submit (settled->below.opaque, &ticket->io);
+  settled->below.ops->submit (settled->below.opaque, &ticket->copy.io);
 }
 
 static void
@@ -405,7 +386,7 @@ free_settled (void *opaque)
       Ticket *ticket = settled->tickets;
 
       settled->tickets = ticket->older;
-      g_free (ticket->iov);
+      request_copy_clear (&ticket->copy);
       g_free (ticket);
     }
   g_hash_table_unref (settled->chunks);

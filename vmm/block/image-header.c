@@ -215,17 +215,25 @@ image_header_check (const VmDiskConfig *disk, GError **error)
     }
 }
 
-unsigned
-image_header_get_granularity (const char *file)
+ImageClusters
+image_header_get_clusters (const char *file)
 {
-  unsigned bits = CLUSTER_BITS_MIN;
+  ImageClusters clusters = { 1u << CLUSTER_BITS_MIN, 1u << CLUSTER_BITS_MIN };
   Header header;
 
   if (open_header (&header, file, NULL) && check_numbers (&header, NULL))
-    bits = (unsigned) load (&header, OFFSET_CLUSTER_BITS, 4);
-  if (bits > CLUSTER_BITS_MIN && load (&header, OFFSET_VERSION, 4) == 3 &&
-      (load (&header, OFFSET_INCOMPATIBLE, 8) & INCOMPATIBLE_EXTENDED_L2) != 0)
-    bits = MAX (bits - SUBCLUSTERS_BITS, CLUSTER_BITS_MIN);
+    {
+      const unsigned bits = (unsigned) load (&header, OFFSET_CLUSTER_BITS, 4);
+      const bool has_parts =
+          load (&header, OFFSET_VERSION, 4) == 3 &&
+          (load (&header, OFFSET_INCOMPATIBLE, 8) & INCOMPATIBLE_EXTENDED_L2) != 0;
+
+      clusters.size = 1u << bits;
+      if (has_parts && bits > CLUSTER_BITS_MIN)
+        clusters.granularity = 1u << MAX (bits - SUBCLUSTERS_BITS, CLUSTER_BITS_MIN);
+      else
+        clusters.granularity = clusters.size;
+    }
   close_header (&header);
-  return 1u << bits;
+  return clusters;
 }

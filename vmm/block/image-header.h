@@ -12,6 +12,13 @@
  * Sources: QEMU, docs/interop/qcow2.txt; VMware, Virtual Disk Format 5.0. */
 bool image_header_check (const VmDiskConfig *disk, GError **error);
 
-/* Bytes that the tables of a qcow2 image speak of at once: its clusters, or parts of them (extended L2). A power of two from 512 to 2 MiB; 512, which
- * is never too much, when it cannot be read. */
-unsigned image_header_get_granularity (const char *file);
+/* Of a qcow2 image, in bytes: powers of two from 512 to 2 MiB. */
+typedef struct ImageClusters
+{
+  unsigned size; /* what is allocated at once */
+  unsigned
+      granularity; /* what its tables speak of at once: clusters, or parts of them (extended L2) */
+} ImageClusters;
+
+/* 512 both when it cannot be read, as it is of other formats. */
+ImageClusters image_header_get_clusters (const char *file);

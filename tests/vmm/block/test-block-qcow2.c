@@ -19,6 +19,8 @@ enum
   SIZE = SECTORS * SECTOR,
   SLOTS = 12,
   LENGTH_MAX = 300, /* sectors of a request */
+  NARROW = 1024,    /* sectors of which all is asked */
+  NARROW_LENGTH = 24,
   STEPS = 500,
   SLOW_STEPS = 10000, /* -m slow */
 };
@@ -32,6 +34,7 @@ typedef struct Image
   bool stays_served;  /* no place of it may be known */
   bool is_small;      /* its clusters may be less than a block of the medium, and so the same */
   bool is_sturdy;     /* the daemon is not killed: for the time that it takes */
+  bool is_narrow;     /* all is asked of a few clusters, so that much of it meets there */
 } Image;
 
 typedef struct Run Run;
@@ -67,6 +70,7 @@ struct Run
   } sectors[SECTORS];
   uint32_t n_values;
   unsigned n_steps;
+  bool is_narrow;
 };
 
 static bool
@@ -200,11 +204,11 @@ choose (Run *run)
 {
   const unsigned n = g_rand_int_range (run->rand, 0, 100);
 
-  return n < 40   ? BLOCK_WRITE
-         : n < 80 ? BLOCK_READ
-         : n < 85 ? BLOCK_DISCARD
-         : n < 90 ? BLOCK_WRITE_ZEROES
-                  : BLOCK_FLUSH;
+  return n < 40                           ? BLOCK_WRITE
+         : n < (run->is_narrow ? 55 : 80) ? BLOCK_READ
+         : n < (run->is_narrow ? 75 : 85) ? BLOCK_DISCARD
+         : n < (run->is_narrow ? 95 : 90) ? BLOCK_WRITE_ZEROES
+                                          : BLOCK_FLUSH;
 }
 
 static bool
@@ -237,21 +241,24 @@ note (Slot *slot, BlockOperation operation)
     }
 }
 
+/* Mostly at a few places, and aligned. */
 static void
-begin (Run *run, Slot *slot)
+place (Run *run, BlockOperation operation, unsigned *first, unsigned *n)
 {
-  const BlockOperation operation = choose (run);
-  /* Mostly at a few places, and aligned. */
-  const unsigned spread = chance (run, 30) ? SECTORS : 2048;
+  const unsigned spread = run->is_narrow ? NARROW : chance (run, 30) ? SECTORS : 2048;
   const unsigned unit = chance (run, 60) ? 8 : chance (run, 50) ? 128 : 1;
-  const unsigned first = (unsigned) g_rand_int_range (run->rand, 0, spread) / unit * unit;
-  const unsigned length = (unsigned) g_rand_int_range (run->rand, 1, LENGTH_MAX + 1);
-  const unsigned n =
-      operation == BLOCK_FLUSH ? 0 : MIN (MAX (length / unit * unit, unit), SECTORS - first);
+  const unsigned longest = run->is_narrow && unit < 128 ? NARROW_LENGTH : LENGTH_MAX;
+  const unsigned length = (unsigned) g_rand_int_range (run->rand, 1, longest + 1);
+
+  *first = (unsigned) g_rand_int_range (run->rand, 0, spread) / unit * unit;
+  *n = operation == BLOCK_FLUSH ? 0 : MIN (MAX (length / unit * unit, unit), SECTORS - *first);
+}
+
+static void
+submit (Run *run, Slot *slot, BlockOperation operation, unsigned first, unsigned n)
+{
   const size_t one = (size_t) g_rand_int_range (run->rand, 0, n + 1) * SECTOR;
 
-  if (!are_free (run, first, n))
-    return;
   slot->busy = true;
   slot->first = first;
   slot->n = n;
@@ -270,6 +277,17 @@ begin (Run *run, Slot *slot)
     .done = on_done,
   };
   run->backend.ops->submit (run->backend.opaque, &slot->io);
+}
+
+static void
+begin (Run *run, Slot *slot)
+{
+  const BlockOperation operation = choose (run);
+  unsigned first, n;
+
+  place (run, operation, &first, &n);
+  if (are_free (run, first, n))
+    submit (run, slot, operation, first, n);
 }
 
 static bool
@@ -376,6 +394,19 @@ tear_down (Run *run, bool may_leak)
   g_free (run->folder);
 }
 
+/* What a direct request needs, whatever the random ones were: a cluster with data of its own, and a flush. */
+static void
+be_direct (Run *run)
+{
+  static const BlockOperation operations[] = { BLOCK_WRITE, BLOCK_FLUSH, BLOCK_READ };
+
+  for (unsigned i = 0; i < G_N_ELEMENTS (operations); i++)
+    {
+      submit (run, &run->slots[0], operations[i], 0, operations[i] == BLOCK_FLUSH ? 0 : 8);
+      run->backend.ops->drain (run->backend.opaque);
+    }
+}
+
 static void
 play (const Image *image, unsigned seed, bool dies)
 {
@@ -383,12 +414,14 @@ play (const Image *image, unsigned seed, bool dies)
 
   g_test_message ("%s, seed %u", image->name, seed);
   block_calls = (BlockCalls){};
+  run->is_narrow = image->is_narrow;
   run->n_steps = g_test_slow () ? SLOW_STEPS : STEPS;
   set_up (run, image, seed);
   const bool is_placed = run->qcow2.placed != NULL;
   for (unsigned i = 0; i < run->n_steps; i++)
     step (run, dies);
   run->backend.ops->drain (run->backend.opaque);
+  be_direct (run);
   tear_down (run, dies);
   /* The run was of use. */
   g_assert_cmpint (block_calls.n_reads + block_calls.n_writes > 0, ==, is_placed);
@@ -431,6 +464,9 @@ main (int argc, char **argv)
     { "version-2", "compat=0.10", .is_sturdy = true },
     { "lazy", "lazy_refcounts=on" },
     { "compressed", "cluster_size=64k", .is_compressed = true },
+    { "narrow", "cluster_size=64k", .is_sturdy = true, .is_narrow = true },
+    { "narrow-compressed", "cluster_size=64k", .is_compressed = true, .is_sturdy = true,
+      .is_narrow = true },
     { "backing", "cluster_size=4k", .has_backing = true },
     { "preallocated", "preallocation=metadata", .is_sturdy = true },
     { "parts-of-clusters", "extended_l2=on", .stays_served = true, .is_sturdy = true },

@@ -95,41 +95,42 @@ test_lies (void)
                 "new image");
 }
 
-static unsigned
-get_granularity (const uint8_t *bytes, gssize size)
+static void
+assert_clusters (const uint8_t *bytes, gssize size, unsigned cluster, unsigned granularity)
 {
   g_autofree char *path = NULL;
   const int fd = g_file_open_tmp ("alcove-qcow2-XXXXXX", &path, NULL);
 
   g_assert_cmpint (write (fd, bytes, size), ==, size);
   close (fd);
-  const unsigned granularity = image_header_get_granularity (path);
+  const ImageClusters clusters = image_header_get_clusters (path);
   unlink (path);
-  return granularity;
+  g_assert_cmpuint (clusters.size, ==, cluster);
+  g_assert_cmpuint (clusters.granularity, ==, granularity);
 }
 
 static void
-test_granularity (void)
+test_clusters (void)
 {
   uint8_t header[SIZE];
 
   init_header (header);
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 65536);
+  assert_clusters (header, SIZE, 65536, 65536);
   header[79] = 1 << 4; /* extended L2 */
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 2048);
+  assert_clusters (header, SIZE, 65536, 2048);
   header[7] = 2; /* which has no such field */
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 65536);
+  assert_clusters (header, SIZE, 65536, 65536);
   header[7] = 3;
   header[23] = 10;
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 512);
+  assert_clusters (header, SIZE, 1024, 512);
   header[23] = 21;
   header[79] = 0;
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 2 << 20);
+  assert_clusters (header, SIZE, 2 << 20, 2 << 20);
   /* What is no image changes nothing at once: the smallest there is. */
   header[23] = 22;
-  g_assert_cmpuint (get_granularity (header, SIZE), ==, 512);
-  g_assert_cmpuint (get_granularity (header, 10), ==, 512);
-  g_assert_cmpuint (image_header_get_granularity ("/nonexistent"), ==, 512);
+  assert_clusters (header, SIZE, 512, 512);
+  assert_clusters (header, 10, 512, 512);
+  g_assert_cmpuint (image_header_get_clusters ("/nonexistent").size, ==, 512);
 }
 
 #define NOT_ALLOWED                                                                                \
@@ -286,7 +287,7 @@ main (int argc, char **argv)
   g_test_add_func ("/image-header/backing-that-is-allowed", test_backing_that_is_allowed);
   g_test_add_func ("/image-header/hostile-19-none-but-allowed", test_none_but_allowed);
   g_test_add_func ("/image-header/hostile-19-vmdk-in-files", test_vmdk);
-  g_test_add_func ("/image-header/granularity", test_granularity);
+  g_test_add_func ("/image-header/clusters", test_clusters);
   g_test_add_func ("/image-header/missing", test_missing);
   return g_test_run ();
 }

@@ -76,7 +76,8 @@ set_up (Fixture *f, VmDiskFormat format)
   block_nbd_get_backend (f->nbd, &f->backend);
   if (format == VM_DISK_FORMAT_QCOW2)
     {
-      f->settled = block_settled_new (&f->backend, image_header_get_granularity (f->disk.file));
+      f->settled =
+          block_settled_new (&f->backend, image_header_get_clusters (f->disk.file).granularity);
       block_settled_get_backend (f->settled, &f->backend);
     }
   g_assert_cmpuint (f->backend.size, ==, 64 << 20);
