@@ -10,17 +10,17 @@
 #include "base/fd-source.h"
 #include "base/iov.h"
 #include "base/loop-thread.h"
-#include "base/poll-window.h"
 #include "virtio/virtio-device-private.h"
 
 /* Theory of operation
  *
- * notify () takes every request of a queue, prepares each for the backend and kicks it once; completions
- * are pushed as they come and the guest is interrupted once a batch. Both run on the disk's context with the device's lock held, which
- * guards the backend as well. All queues share it, because they share the thread.
+ * Whatever wakes the disk's thread, it has a turn of work (work ()): it takes a piece of what each queue has, prepares its requests for the
+ * backend and kicks them once, signals what is done, and so on until there is nothing more. The thread does not look at its rings for longer
+ * than that: where CPUs are scarce the guest needs the one on which it would. All runs on the disk's context with the device's lock held,
+ * which guards the backend as well. All queues share it, because they share the thread.
  *
- * While requests follow one another closely the disk's own thread looks at its rings instead of sleeping (linger ()): a guest that sees
- * notifications switched off leaves without an exit, finds several answers behind one interrupt, and nobody has to be woken.
+ * During a turn notifications are off: a guest that sees so leaves without an exit. Pieces are small, as most of what an image does it does in
+ * kick (), by the host's page cache or a fast disk: while one queue's requests are carried out the guest prepares the other's.
  *
  * A request for which the host has no room is kept as it is, and its owner told, who pauses the machine; virtio_blk_resume () goes on with it.
  *
@@ -29,10 +29,11 @@
  * never more than the queues hold (virtqueue.c).
  */
 #define QUEUE_SIZE      256
-#define SEGMENTS_MAX    (QUEUE_SIZE - 2) /* less header and status */
-#define RANGE_SECTORS   (1u << 22)       /* of one discard or write zeroes: 2 GiB */
-#define DISCARD_SECTORS 8                /* the unit of most file systems: 4 KiB */
-#define LINGER_MAX_US   10000            /* then the loop has its turn, whatever the guest does */
+#define SEGMENTS_MAX    (QUEUE_SIZE - 2)  /* less header and status */
+#define RANGE_SECTORS   (1u << 22)        /* of one discard or write zeroes: 2 GiB */
+#define DISCARD_SECTORS 8                 /* the unit of most file systems: 4 KiB */
+#define PIECE_BYTES     (2 * 1024 * 1024) /* of a queue at a time, or one request if that has more */
+#define TURN_MAX_US     10000             /* then the loop has its turn, whatever the guest does */
 #define CONFIG_SIZE     sizeof (struct virtio_blk_config)
 #define FEATURE(bit)    (UINT64_C (1) << (bit))
 
@@ -66,7 +67,6 @@ struct VirtioBlk
 
   /* Guarded by the device's lock. */
   unsigned in_flight; /* requests that the backend has */
-  PollWindow window;
   BlkRequest *spare;
   BlkRequest *kept; /* a list in the order of failure; kept_tail: where to append */
   BlkRequest **kept_tail;
@@ -307,20 +307,23 @@ frame (BlkRequest *request, struct virtio_blk_outhdr *header)
   return true;
 }
 
-/* Takes what a queue has. Returns how many requests that were. */
-static unsigned
+/* Takes a piece of what a queue has, and signals what of it is done at once. Was there anything? */
+static bool
 serve (VirtioBlk *blk, unsigned index)
 {
   Virtqueue *queue = virtio_device_get_queue (blk->device, index);
+  uint64_t bytes = 0;
   unsigned taken = 0;
 
   if (!queue)
-    return 0;
+    return false;
   BlkRequest *request = request_new (blk, index);
-  for (; taken < QUEUE_SIZE && virtqueue_pop (queue, &request->element); taken++)
+  while (taken < QUEUE_SIZE && bytes < PIECE_BYTES && virtqueue_pop (queue, &request->element))
     {
       struct virtio_blk_outhdr header;
 
+      taken++;
+      bytes += request->element.out_bytes + request->element.in_bytes;
       if (!frame (request, &header))
         {
           virtio_device_fail (blk->device, "a request without header or status");
@@ -332,21 +335,11 @@ serve (VirtioBlk *blk, unsigned index)
       request = request_new (blk, index);
     }
   request_release (request);
-  if (taken == QUEUE_SIZE)
-    virtio_device_notify_again (blk->device, index);
   if (taken > 0)
     kick (blk);
-  return taken;
-}
-
-static unsigned
-serve_all (VirtioBlk *blk)
-{
-  unsigned taken = 0;
-
-  for (unsigned i = 0; i < blk->n_queues; i++)
-    taken += serve (blk, i);
-  return taken;
+  blk->unsignalled |= 1u << index; /* a broken queue is told there too */
+  signal_queues (blk);
+  return taken > 0;
 }
 
 static void
@@ -370,6 +363,7 @@ reap (VirtioBlk *blk, bool again_soon)
     backend->ops->look (backend->opaque);
   else
     backend->ops->reap (backend->opaque);
+  signal_queues (blk);
   if (blk->in_flight == 0)
     virtio_device_end_reset (blk->device);
 }
@@ -379,49 +373,35 @@ static bool
 look (VirtioBlk *blk)
 {
   const unsigned in_flight = blk->in_flight;
+  bool any;
 
   reap (blk, true);
-  return blk->in_flight != in_flight || serve_all (blk) > 0;
+  any = blk->in_flight != in_flight;
+  for (unsigned i = 0; i < blk->n_queues; i++)
+    any |= serve (blk, i);
+  return any;
 }
 
-/* Signals what is done, and looks for more as long as it comes soon. The lock is free between two looks, for a vCPU at the registers. */
 static void
-linger (VirtioBlk *blk)
+work (VirtioBlk *blk)
 {
-  signal_queues (blk);
-  poll_window_idle (&blk->window, g_get_monotonic_time ());
-  if (!blk->thread || !blk->window.is_open)
-    return;
+  const gint64 end = g_get_monotonic_time () + TURN_MAX_US;
+
   set_notification (blk, false);
-  const gint64 end = blk->window.idle_since + LINGER_MAX_US;
-  for (gint64 now = blk->window.idle_since; now < end && poll_window_is_open (&blk->window, now);)
-    {
-      virtio_device_unlock (blk->device);
-      __builtin_ia32_pause ();
-      virtio_device_lock (blk->device);
-      now = g_get_monotonic_time ();
-      if (!look (blk))
-        continue;
-      poll_window_event (&blk->window, now);
-      signal_queues (blk);
-      now = g_get_monotonic_time ();
-      poll_window_idle (&blk->window, now);
-    }
-  /* As they were, for who is woken; what came in between is taken. */
+  while (look (blk) && g_get_monotonic_time () < end)
+    ;
   set_notification (blk, true);
-  serve_all (blk);
+  /* Of what came before the driver could see that, nobody tells. */
+  for (unsigned i = 0; i < blk->n_queues; i++)
+    if (serve (blk, i))
+      virtio_device_notify_again (blk->device, i);
   reap (blk, false);
-  signal_queues (blk);
 }
 
 static void
 notify (void *opaque, unsigned index)
 {
-  VirtioBlk *blk = opaque;
-
-  poll_window_event (&blk->window, g_get_monotonic_time ());
-  serve (blk, index);
-  linger (blk);
+  work (opaque);
 }
 
 static gboolean
@@ -430,9 +410,7 @@ on_completions (gint fd, GIOCondition condition, gpointer opaque)
   VirtioBlk *blk = opaque;
 
   virtio_device_lock (blk->device);
-  poll_window_event (&blk->window, g_get_monotonic_time ());
-  reap (blk, false);
-  linger (blk);
+  work (blk);
   virtio_device_unlock (blk->device);
   return G_SOURCE_CONTINUE;
 }

@@ -9,8 +9,8 @@
 
 #include "block-calls.h"
 #include "changing-memory.h"
+#include "fake-backend.h"
 #include "virtio-driver.h"
-#include "base/poll-window.h"
 #include "block/block-raw.h"
 #include "virtio/virtio-blk.h"
 #include "virtio/virtio-device-private.h"
@@ -632,8 +632,8 @@ test_truncated_under_us (Fixture *f, gconstpointer data)
                     VIRTIO_BLK_S_OK);
 }
 
-/* In the disk's own thread, with the test as the vCPU. Requests that follow one another closely are found by looking, and so are those that
- * come when nobody looks any more: each is answered, and the driver notifies only when it is asked to. */
+/* In the disk's own thread, with the test as the vCPU: each request is answered, those that come at the end of a turn too, though the driver
+ * notifies only when it is asked to. */
 static void
 test_own_thread (void)
 {
@@ -670,59 +670,88 @@ test_own_thread (void)
   teardown (&f, NULL);
 }
 
-/* Instead of GLib's, for the device: the clock's time, or what a test says. */
-static gint64 said_us;
+/* A guest that never pauses: a request comes whenever the device looks at the time, of which a millisecond has passed. */
+static struct
+{
+  VirtqueueDriver *ring; /* NULL: there is none, and the time is the clock's */
+  const DriverSegment *segments;
+  unsigned n_added;
+} endless;
 
+/* Instead of GLib's, for the device. */
 gint64
 g_get_monotonic_time (void)
 {
-  const gint64 said = __atomic_load_n (&said_us, __ATOMIC_ACQUIRE);
   struct timespec now;
 
-  if (said != 0)
-    return said;
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  return now.tv_sec * G_TIME_SPAN_SECOND + now.tv_nsec / 1000;
+  if (!endless.ring)
+    {
+      clock_gettime (CLOCK_MONOTONIC, &now);
+      return now.tv_sec * G_TIME_SPAN_SECOND + now.tv_nsec / 1000;
+    }
+  while (virtqueue_driver_take_used (endless.ring, NULL, NULL))
+    ;
+  virtqueue_driver_add (endless.ring, endless.segments, 2);
+  return ++endless.n_added * G_TIME_SPAN_MILLISECOND;
 }
 
-/* A guest that never pauses is found by looking, but the thread's loop gets its turn all the same, and the driver has to notify again. By the
- * test's clock the next request always comes before the device would sleep. */
+/* The loop of the thread gets its turn all the same, and goes on without the driver's notification. */
 static void
-test_looking_ends (void)
+test_turn_ends (Fixture *f, gconstpointer data)
 {
-  const gint64 step = POLL_WINDOW_US / 2;
-  const unsigned n = 1000;
-  unsigned notified = 0;
-  Fixture f = { 0 };
-
-  make_image (&f);
-  VirtioBlkConfig config = { .n_queues = 1 };
-  g_assert_true (block_raw_open_backend (f.path, false, &config.backend, NULL));
-  f.memory = guest_memory_new (RAM, RAM, 2 * RAM, NULL);
-  __atomic_store_n (&said_us, step, __ATOMIC_RELEASE);
-  f.blk = virtio_blk_new (&config, f.memory, NULL);
-  f.driver = virtio_driver_new (virtio_blk_get_device (f.blk), f.memory, 0, UINT64_MAX);
-  VirtqueueDriver *ring = virtio_driver_get_queue (f.driver, 0);
+  VirtqueueDriver *ring = virtio_driver_get_queue (f->driver, 0);
   uint8_t *area;
-  const uint64_t gpa = virtio_driver_alloc (f.driver, 16 + 513, (void **) &area);
+  const uint64_t gpa = virtio_driver_alloc (f->driver, 16 + 513, (void **) &area);
   const DriverSegment segments[] = { { gpa, 16, false }, { gpa + 16, 513, true } };
-  for (unsigned i = 0; i < n; i++)
+
+  virtio_device_notify_again (virtio_blk_get_device (f->blk), 0);
+  endless.segments = segments;
+  endless.ring = ring;
+  endless.n_added = 0;
+  for (unsigned i = 1; i <= 10; i++)
     {
-      virtqueue_driver_add (ring, segments, 2);
-      if (virtqueue_driver_must_kick (ring))
-        {
-          virtio_device_notify_again (virtio_blk_get_device (f.blk), 0);
-          notified++;
-        }
-      while (!virtqueue_driver_take_used (ring, NULL, NULL))
-        g_thread_yield ();
-      __atomic_add_fetch (&said_us, step, __ATOMIC_ACQ_REL);
+      g_assert_true (g_main_context_iteration (NULL, FALSE));
+      g_assert_cmpuint (endless.n_added, >, 5 * i);
+      g_assert_cmpuint (endless.n_added, <, 20 * i);
     }
-  /* Fifty milliseconds: about five turns. */
-  g_assert_cmpuint (notified, >, 2);
-  g_assert_cmpuint (notified, <, n / 10);
-  __atomic_store_n (&said_us, 0, __ATOMIC_RELEASE);
-  teardown (&f, NULL);
+  endless.ring = NULL;
+  virtio_driver_run (f->driver);
+  g_assert_cmpuint (virtqueue_driver_get_used_index (ring), ==, endless.n_added);
+}
+
+static void
+add_read (VirtioDriver *driver, unsigned queue, uint32_t size)
+{
+  const uint64_t gpa = virtio_driver_alloc (driver, 16 + size + 1, NULL);
+  const DriverSegment segments[] = { { gpa, 16, false }, { gpa + 16, size + 1, true } };
+
+  virtqueue_driver_add (virtio_driver_get_queue (driver, queue), segments, 2);
+}
+
+/* What one queue has does not all go before what the other has. */
+static void
+test_queues_in_turn (void)
+{
+  static const uint32_t expected[] = { 1u << 20, 1u << 20, 512, 1u << 20, 1u << 20 };
+  VirtioBlkConfig config = { .n_queues = QUEUES };
+  FakeBackend fake;
+
+  fake_backend_init (&fake, IMAGE, &config.backend);
+  config.backend.fd = -1;
+  g_autoptr (GuestMemory) memory = guest_memory_new (RAM, RAM, 2 * RAM, NULL);
+  VirtioBlk *blk = virtio_blk_new (&config, memory, g_main_context_default ());
+  VirtioDriver *driver = virtio_driver_new (virtio_blk_get_device (blk), memory, 0, UINT64_MAX);
+  for (unsigned i = 0; i < 4; i++)
+    add_read (driver, 0, IMAGE);
+  add_read (driver, 1, 512);
+  virtio_driver_kick (driver, 0);
+  g_assert_cmpuint (fake.started->len, ==, G_N_ELEMENTS (expected));
+  for (unsigned i = 0; i < G_N_ELEMENTS (expected); i++)
+    g_assert_cmpuint (((BlockRequest *) fake.started->pdata[i])->size, ==, expected[i]);
+  config.backend.ops->drain (&fake);
+  virtio_driver_free (driver);
+  virtio_blk_free (blk);
+  fake_backend_clear (&fake);
 }
 
 /* What the device was told is gone as soon as it has read it: it goes by its copy. */
@@ -774,7 +803,8 @@ main (int argc, char **argv)
   ADD ("no-status", writable, test_no_status);
   ADD ("hostile-15-truncated-under-us", writable, test_truncated_under_us);
   g_test_add_func ("/virtio-blk/own-thread", test_own_thread);
-  g_test_add_func ("/virtio-blk/looking-ends", test_looking_ends);
+  ADD ("turn-ends", no_ring, test_turn_ends);
+  g_test_add_func ("/virtio-blk/queues-in-turn", test_queues_in_turn);
   ADD_CHANGING ("read", &writable, test_read);
   ADD_CHANGING ("write-and-flush", &writable, test_write_and_flush);
   ADD_CHANGING ("unaligned", &writable, test_unaligned_memory);
