@@ -688,6 +688,17 @@ test_the_socket_is_for_this_user_alone (ListenFixture *f, const void *data)
 #define ADD_LISTEN(NAME, FUNC)                                                                     \
   g_test_add ("/spice-front/" NAME, ListenFixture, NULL, listen_set_up, FUNC, listen_tear_down)
 
+/* Of a display client that is gone libspice-server 0.15.1 now and then forgets the image encoders, once in some thousand clients (seen on a busy
+ * computer; their stacks are in its worker thread, none of ours in them). Its functions have no names here, so the library is named, in this
+ * test alone: the others of this folder have few clients, and look for every leak. */
+const char *__lsan_default_suppressions (void);
+
+const char *
+__lsan_default_suppressions (void)
+{
+  return "leak:libspice-server.so.1\n";
+}
+
 int
 main (int argc, char **argv)
 {
