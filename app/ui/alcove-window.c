@@ -89,6 +89,16 @@ update_title (AlcoveWindow *self)
                         machine != NULL ? alcove_machine_get_name (machine) : "Alcove");
 }
 
+/* Where it was, if it is there: to focus a child once more moves on to the next. */
+static void
+focus_views (AlcoveWindow *self)
+{
+  GtkWidget *focus = gtk_window_get_focus (GTK_WINDOW (self));
+
+  if (focus == NULL || !gtk_widget_is_ancestor (focus, GTK_WIDGET (self->views)))
+    gtk_widget_child_focus (GTK_WIDGET (self->views), GTK_DIR_TAB_FORWARD);
+}
+
 static void
 on_place_changed (AlcoveWindow *self)
 {
@@ -102,7 +112,7 @@ on_place_changed (AlcoveWindow *self)
   adw_leaflet_set_can_navigate_back (self->leaflet, !machine);
   update_title (self);
   if (strcmp (place, "main") == 0)
-    gtk_widget_child_focus (GTK_WIDGET (self->views), GTK_DIR_TAB_FORWARD);
+    focus_views (self);
   on_settled (self);
 }
 

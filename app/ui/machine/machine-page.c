@@ -276,12 +276,24 @@ update_title (MachinePage *self)
                                  plain ? "" : machine_actions_describe_state (self->machine));
 }
 
+/* Whether the focus may be moved: when the machine changes behind another page it is that page's, also while the two slide. */
+static gboolean
+has_focus (MachinePage *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  return focus == NULL ? gtk_widget_get_mapped (GTK_WIDGET (self))
+                       : gtk_widget_is_ancestor (focus, GTK_WIDGET (self));
+}
+
 static void
 update (MachinePage *self)
 {
   const char *child = get_child_for_state (alcove_machine_get_state (self->machine));
   gboolean changed = g_strcmp0 (gtk_stack_get_visible_child_name (self->stack), child) != 0;
   gboolean screen = strcmp (child, "screen") == 0;
+  gboolean focused = has_focus (self);
 
   update_title (self);
   update_buttons (self);
@@ -298,7 +310,7 @@ update (MachinePage *self)
   if (strcmp (child, "crashed") == 0)
     update_crashed (self);
   gtk_stack_set_visible_child_name (self->stack, child);
-  if (changed)
+  if (changed && focused)
     machine_page_focus (self);
 }
 
