@@ -95,6 +95,7 @@ make_device (BoardDisk *disk, GError **error)
   g_autofree char *serial = g_strdup_printf ("disk%u", disk->index);
   VirtioBlkConfig blk = {
     .readonly = config->readonly,
+    .may_linger = g_get_num_processors () > disk->board->config.vm->cpus,
     .serial = serial,
     .n_queues = MIN (disk->board->config.vm->cpus, VIRTIO_BLK_QUEUES_MAX),
     .no_room = on_no_room,

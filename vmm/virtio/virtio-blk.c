@@ -10,17 +10,20 @@
 #include "base/fd-source.h"
 #include "base/iov.h"
 #include "base/loop-thread.h"
+#include "base/poll-window.h"
 #include "virtio/virtio-device-private.h"
 
 /* Theory of operation
  *
  * Whatever wakes the disk's thread, it has a turn of work (work ()): it takes a piece of what each queue has, prepares its requests for the
- * backend and kicks them once, signals what is done, and so on until there is nothing more. The thread does not look at its rings for longer
- * than that: where CPUs are scarce the guest needs the one on which it would. All runs on the disk's context with the device's lock held,
- * which guards the backend as well. All queues share it, because they share the thread.
+ * backend and kicks them once, signals what is done, and so on until there is nothing more. All runs on the disk's context with the device's
+ * lock held, which guards the backend as well. All queues share it, because they share the thread.
  *
  * During a turn notifications are off: a guest that sees so leaves without an exit. Pieces are small, as most of what an image does it does in
  * kick (), by the host's page cache or a fast disk: while one queue's requests are carried out the guest prepares the other's.
+ *
+ * Where a CPU is to spare, and looking pays (poll-window.h), a turn of small requests goes on for a moment (linger ()): the guest's next ones are then
+ * without an exit, and nobody has to be woken. Else the guest needs the CPU on which the thread would look, and it sleeps at once.
  *
  * A request for which the host has no room is kept as it is, and its owner told, who pauses the machine; virtio_blk_resume () goes on with it.
  *
@@ -34,6 +37,7 @@
 #define DISCARD_SECTORS 8                 /* the unit of most file systems: 4 KiB */
 #define PIECE_BYTES     (2 * 1024 * 1024) /* of a queue at a time, or one request if that has more */
 #define TURN_MAX_US     10000             /* then the loop has its turn, whatever the guest does */
+#define SMALL_BYTES     (64 * 1024)       /* next to larger requests, being woken costs nothing */
 #define CONFIG_SIZE     sizeof (struct virtio_blk_config)
 #define FEATURE(bit)    (UINT64_C (1) << (bit))
 
@@ -60,6 +64,7 @@ struct VirtioBlk
   uint64_t sectors;
   unsigned n_queues;
   bool readonly;
+  bool may_linger;
   void (*no_room) (void *opaque, int code);
   void *opaque;
   char serial[VIRTIO_BLK_SERIAL_MAX];
@@ -67,6 +72,9 @@ struct VirtioBlk
 
   /* Guarded by the device's lock. */
   unsigned in_flight; /* requests that the backend has */
+  uint64_t n_taken;   /* requests since the start */
+  bool are_small;     /* those that were taken last */
+  PollWindow window;
   BlkRequest *spare;
   BlkRequest *kept; /* a list in the order of failure; kept_tail: where to append */
   BlkRequest **kept_tail;
@@ -336,7 +344,11 @@ serve (VirtioBlk *blk, unsigned index)
     }
   request_release (request);
   if (taken > 0)
-    kick (blk);
+    {
+      blk->n_taken += taken;
+      blk->are_small = bytes / taken <= SMALL_BYTES;
+      kick (blk);
+    }
   blk->unsignalled |= 1u << index; /* a broken queue is told there too */
   signal_queues (blk);
   return taken > 0;
@@ -382,14 +394,38 @@ look (VirtioBlk *blk)
   return any;
 }
 
+/* Looks on, until there has been nothing for a moment. The lock is free between two looks, for a vCPU at the registers. */
+static void
+linger (VirtioBlk *blk, gint64 now, gint64 end)
+{
+  const uint64_t taken = blk->n_taken;
+
+  while (blk->are_small && now < end && poll_window_is_open (&blk->window, now))
+    {
+      virtio_device_unlock (blk->device);
+      __builtin_ia32_pause ();
+      virtio_device_lock (blk->device);
+      const bool any = look (blk);
+      now = g_get_monotonic_time ();
+      if (any)
+        poll_window_idle (&blk->window, now);
+    }
+  poll_window_close (&blk->window, blk->n_taken != taken);
+}
+
 static void
 work (VirtioBlk *blk)
 {
-  const gint64 end = g_get_monotonic_time () + TURN_MAX_US;
+  gint64 now = g_get_monotonic_time ();
+  const gint64 end = now + TURN_MAX_US;
+  const bool may_linger = blk->may_linger && poll_window_wake (&blk->window, now);
 
   set_notification (blk, false);
-  while (look (blk) && g_get_monotonic_time () < end)
+  while (look (blk) && (now = g_get_monotonic_time ()) < end)
     ;
+  poll_window_idle (&blk->window, now);
+  if (may_linger && blk->are_small && now < end)
+    linger (blk, now, end);
   set_notification (blk, true);
   /* Of what came before the driver could see that, nobody tells. */
   for (unsigned i = 0; i < blk->n_queues; i++)
@@ -563,6 +599,7 @@ virtio_blk_new (const VirtioBlkConfig *config, const GuestMemory *memory, GMainC
   blk->sectors = config->backend.size / BLOCK_SECTOR_SIZE;
   blk->n_queues = config->n_queues;
   blk->readonly = config->readonly;
+  blk->may_linger = config->may_linger;
   blk->no_room = config->no_room;
   blk->opaque = config->opaque;
   blk->kept_tail = &blk->kept;

@@ -15,6 +15,7 @@ typedef struct VirtioBlkConfig
 {
   BlockBackend backend; /* taken over */
   bool readonly;
+  bool may_linger; /* a CPU is to spare: it may look at its rings for a moment before it sleeps */
   const char *serial; /* at most VIRTIO_BLK_SERIAL_MAX bytes count; NULL: none */
   unsigned n_queues;  /* 1..VIRTIO_BLK_QUEUES_MAX; one a vCPU is best */
 

@@ -75,7 +75,8 @@ on_notified (gint fd, GIOCondition condition, gpointer opaque)
   if (device->live && queue->ring)
     {
       device->type->notify (device->opaque, queue->index);
-      if (device->live && virtqueue_is_broken (queue->ring))
+      /* It may have released the lock, and the driver reset the device. */
+      if (device->live && queue->ring && virtqueue_is_broken (queue->ring))
         virtio_device_fail (device, "queue %u: %s", queue->index,
                             virtqueue_get_fault (queue->ring));
     }
