@@ -5,8 +5,9 @@
  * on the virtio console, writes the exit status into the control folder and powers off.
  *
  * Kernel command line: alcove.share=TAG:PATH (repeat) mounts the 9p tag read-write at that path.
- * Two idle VMs are held open all the time: KVM toggles static keys when its first VM opens and its last one closes, and under TCG
- * that patching of kernel text has been seen to hang a CPU.
+ * Two idle VMs are held open all the time, one with a CPU whose APIC no software has enabled. KVM toggles static keys when the first such VM or
+ * CPU appears and the last one goes (kvm_usage_count, preempt_notifier_key; apic_sw_disabled, a second after each guest has enabled its APIC), and TCG
+ * may go on executing the breakpoint by which another CPU patches kernel text: then this CPU takes it for ever, with interrupts disabled.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -140,9 +141,11 @@ hold_idle_vms (void)
 
   if (kvm < 0)
     fail ("/dev/kvm");
-  for (int i = 0; i < 2; i++)
-    if (ioctl (kvm, KVM_CREATE_VM, 0) < 0)
-      fail ("KVM_CREATE_VM");
+  const int vm = ioctl (kvm, KVM_CREATE_VM, 0);
+  if (vm < 0 || ioctl (kvm, KVM_CREATE_VM, 0) < 0)
+    fail ("KVM_CREATE_VM");
+  if (ioctl (vm, KVM_CREATE_IRQCHIP, 0) != 0 || ioctl (vm, KVM_CREATE_VCPU, 0) < 0)
+    fail ("a CPU with an APIC");
 }
 
 static void
