@@ -157,6 +157,13 @@ class Guest:
         """What alcove-vmm itself has said on stderr."""
         return pathlib.Path(self.errors.name).read_text()
 
+    def wait_message(self, text, seconds=PATIENCE):
+        end = time.monotonic() + seconds
+        while text not in self.messages():
+            if time.monotonic() > end:
+                raise GuestError(f"alcove-vmm did not say {text!r}: {self.messages()}")
+            self.pump(0.05)
+
     def connect(self):
         self.qmp = Qmp(self.control)
         return self.qmp

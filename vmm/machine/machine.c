@@ -318,6 +318,8 @@ on_disk_failed (void *opaque, const BoardDiskError *error)
   bool is_told = false;
 
   g_snprintf (entry.id, sizeof entry.id, "disk%u", error->index);
+  board_request_pause (machine->board);
+  /* At once, for machine_cont () takes all of it back. */
   g_mutex_lock (&machine->lock);
   for (unsigned i = 0; i < machine->disk_errors->len; i++)
     is_told |=
@@ -330,8 +332,9 @@ on_disk_failed (void *opaque, const BoardDiskError *error)
   machine->failed_disks |= 1u << error->index;
   if (error->nospace)
     machine->nospace_disks |= 1u << error->index;
+  machine->wanted |= WANT_IO_ERROR;
+  wake (machine);
   g_mutex_unlock (&machine->lock);
-  want (machine, WANT_IO_ERROR, NULL);
 }
 
 /* What vCPUs asked of a machine that is now being set back is of the past. The vCPUs are parked. */
@@ -437,8 +440,10 @@ machine_cont (Machine *machine, GError **error)
     }
   if (machine->state == MACHINE_STATE_RUNNING)
     return true;
-  /* A disk that fails again is noted from here on. */
+  /* A disk that fails again is noted from here on. What failed until now is made again, and no reason to stop, even if nobody has been told yet. */
   g_mutex_lock (&machine->lock);
+  machine->wanted &= ~WANT_IO_ERROR;
+  g_array_set_size (machine->disk_errors, 0);
   const unsigned failed = machine->failed_disks, nospace = machine->nospace_disks;
   machine->failed_disks = machine->nospace_disks = 0;
   g_mutex_unlock (&machine->lock);
