@@ -158,6 +158,7 @@ class Guest:
         return pathlib.Path(self.errors.name).read_text()
 
     def wait_message(self, text, seconds=PATIENCE):
+        """Waits until alcove-vmm itself has said this on stderr; takes in the console meanwhile."""
         end = time.monotonic() + seconds
         while text not in self.messages():
             if time.monotonic() > end:

@@ -37,7 +37,8 @@ typedef struct VirtioDeviceType
   void (*activate) (void *opaque);
   /* Live and external: virtio_device_get_queue_irqfd () gives another one now. */
   void (*irqfd_changed) (void *opaque, unsigned index);
-  /* The driver notified queue index (or several notifications were merged). Runs on the device's context. */
+  /* The driver notified queue index (or several notifications were merged). Runs on the device's context, with the lock held, which it may
+   * release for a moment: then queues are to be asked for again. */
   void (*notify) (void *opaque, unsigned index);
   /* The driver resets the device, which is not live any more. False: requests are under way; virtio_device_end_reset () follows when they
    * are not. NULL: there is nothing to wait for. */
